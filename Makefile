@@ -1,0 +1,78 @@
+# What a person types here. Every target sets up what it needs first; `make` alone lists them.
+
+PYTHON ?= python3
+BIN    := .venv/bin
+LOCKS  := requirements.txt requirements-dev.txt requirements-next.txt
+
+# The one place that holds Django to its LTS; requirements-next.txt is resolved without it.
+DJANGO_LTS := django<5.3
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run demo test test-next lint format lock
+
+help: ## List the targets
+	@awk -F ' ## ' '/^[a-z-]+:.* ## / { split($$1, name, ":"); printf "make %-10s %s\n", name[1], $$2 }' $(MAKEFILE_LIST)
+
+setup: .venv/installed ## Make .venv from the lock (costs nothing when nothing changed)
+
+run: setup ## Run all processes in the foreground on port 8080 (PORT=… changes it)
+	@$(BIN)/python -m devstack run
+
+demo: setup ## Show the whole way of each event, on real parts, and end
+	@$(BIN)/python -m devstack demo
+
+test: setup ## Run the test suite on real parts (ARGS="-k name" narrows it)
+	@$(BIN)/python -m pytest $(ARGS)
+
+# Warnings of the consistency check are off: it alone asks the database, which lint does without.
+lint: export DEBUG := on
+lint: export DATABASE_URL := postgres://nobody@127.0.0.1:1/none
+lint: setup ## Check formatting, lint, types, imports, migrations and the locks
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy .
+	$(BIN)/lint-imports
+	$(BIN)/python -W 'ignore:Got an error checking a consistent migration history' manage.py makemigrations --check --dry-run
+	$(BIN)/python -m security.audit $(LOCKS)
+
+format: setup ## Format the code and fix what ruff can fix
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+# ── locks ───────────────────────────────────────────────────────────────────────────────────
+
+RESOLVE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate $(UPGRADE)
+
+lock: setup ## Resolve the locks again (UPGRADE=--upgrade takes newer versions)
+	echo '$(DJANGO_LTS)' | $(RESOLVE) --python-version 3.11 pyproject.toml - -o requirements.txt
+	$(RESOLVE) --python-version 3.11 pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt
+	$(RESOLVE) --python-version 3.12 pyproject.toml --group dev -o requirements-next.txt
+
+# ── environments ────────────────────────────────────────────────────────────────────────────
+
+# $(call make_environment,FOLDER,PYTHON,LOCK). uv comes by pip from its own pin and hashes in the
+# lock, and installs exactly the lock. Bytecode is compiled now, not at each process's first start.
+define make_environment
+	@$(1)/bin/python -c '' 2>/dev/null || $(2) -m venv --clear $(1)
+	@sed -n '/^uv==/,/[^\]$$/p' $(3) > $(1)/uv.txt
+	@$(1)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1)/uv.txt
+	@VIRTUAL_ENV='$(CURDIR)/$(1)' $(1)/bin/uv pip sync --quiet --require-hashes --compile-bytecode $(3)
+	@touch $@
+endef
+
+.venv/installed: requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Python 3.11 or newer is needed; '$(PYTHON)' is $$($(PYTHON) --version 2>&1). Name another: make PYTHON=python3.12" >&2; exit 1; }
+	$(call make_environment,.venv,$(PYTHON),requirements-dev.txt)
+
+# The first Python >= 3.12 that runs and can make environments.
+find_next_python = for python in python3.14 python3.13 python3.12 $(wildcard $(HOME)/.pyenv/versions/3.1[2-9]*/bin/python3); do \
+  "$$python" -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && { echo "$$python"; break; }; done
+
+.venv-next/installed: requirements-next.txt
+	$(call make_environment,.venv-next,$(NEXT_PYTHON),requirements-next.txt)
+
+test-next: ## Run the suite on the newest Django, where a Python >= 3.12 is found
+	@python="$$($(find_next_python))"; \
+	if [ -z "$$python" ]; then echo "test-next was not run: no Python 3.12 or newer on PATH or under ~/.pyenv/versions"; exit 0; fi; \
+	$(MAKE) --no-print-directory .venv-next/installed NEXT_PYTHON="$$python" && .venv-next/bin/python -m pytest $(ARGS)
