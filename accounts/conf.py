@@ -1,0 +1,40 @@
+"""The settings of this app as one value, with all its problems at once (see `events.conf` for the other app).
+
+Django's ACCOUNTS setting is read here and nowhere else.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Self
+
+from django.conf import settings
+
+from events.conf import Problem
+
+PASSWORD_LEAST = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountsSettings:
+    """All of ACCOUNTS. `jwt_signing_keys`: each a file path or the base64 of a PKCS#8 Ed25519 PEM."""
+
+    public_url: str
+    redis_url: str
+    jwt_signing_keys: tuple[str, ...] = field(repr=False)
+    access_ttl_s: int = 300
+    password_min_length: int = PASSWORD_LEAST
+
+    @classmethod
+    def current(cls) -> Self:
+        """The value of Django's ACCOUNTS. Raises TypeError for a name that is unknown or missing."""
+        return cls(**{name.lower(): value for name, value in settings.ACCOUNTS.items()})
+
+    def problems(self) -> list[Problem]:
+        """Everything that is wrong."""
+        return [*self._wrong_numbers()]
+
+    def _wrong_numbers(self) -> Iterable[Problem]:
+        if self.access_ttl_s < 1:
+            yield Problem("ACCESS_TTL_S", "1 or more", str(self.access_ttl_s))
+        if self.password_min_length < PASSWORD_LEAST:
+            yield Problem("PASSWORD_MIN_LENGTH", f"{PASSWORD_LEAST} or more", str(self.password_min_length))

@@ -1,0 +1,42 @@
+"""What is owed to the outside: one mail (later SMS or HTTP request) that a handler promised.
+
+Written in the handler's transaction by `outside.notices`; taken, made and settled by `outside.calls`.
+"""
+
+from django.db import models
+from django.db.models import Q
+from uuid_utils.compat import uuid7
+
+
+class OutsideCall(models.Model):
+    """One call owed. Pending until `settled_at`; given up when `failed_at` is set.
+
+    `key` is the caller's idempotency key: a second request with it owes nothing more. `id` goes along with the
+    call (Message-ID), so that a repeat can be told by the receiver. `next_attempt_at` is also the lease: whoever
+    takes the call moves it on, and a taker that dies is followed by another after it.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    key = models.CharField(max_length=128, unique=True)
+    kind = models.CharField(max_length=32)
+    user_id = models.UUIDField()
+    facts = models.JSONField(default=dict)
+    traceparent = models.CharField(max_length=55)
+    created_at = models.DateTimeField()
+    attempts = models.SmallIntegerField(default=0)
+    next_attempt_at = models.DateTimeField()
+    settled_at = models.DateTimeField(null=True)
+    failed_at = models.DateTimeField(null=True)
+    error = models.TextField(default="", blank=True)
+
+    class Meta:
+        indexes = [
+            models.Index(
+                name="accounts_outside_call_due",
+                fields=["next_attempt_at"],
+                condition=Q(settled_at__isnull=True, failed_at__isnull=True),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.id}"

@@ -1,0 +1,91 @@
+"""The user: identity, status and version.
+
+No row of this table changes without its event: deferred triggers refuse the commit (accounts/migrations/0002).
+So users are made and changed by `accounts.services` alone, never by `objects.create` or `save` elsewhere.
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar
+from uuid import UUID
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.hashers import check_password
+from django.contrib.auth.models import PermissionsMixin
+from django.db import models
+from django.db.models import Q
+from uuid_utils.compat import uuid7
+
+# A change of any of these needs an event and a new version; the triggers hold the same list.
+PUBLISHED_COLUMNS = (
+    "id", "username", "username_canonical", "email", "email_canonical", "email_verified", "status",
+    "display_name", "locale", "time_zone", "is_staff", "is_superuser", "version",
+)  # fmt: skip
+
+
+class UserQuerySet(models.QuerySet["User"]):
+    """Reads of users, and the one way to lock them."""
+
+    def locked(self, ids: Sequence[UUID]) -> list["User"]:
+        """These users, sorted by id and locked until the transaction ends: the lock order everywhere."""
+        return list(self.filter(id__in=ids).order_by("id").select_for_update(no_key=True))
+
+    def get_by_natural_key(self, username: str) -> "User":
+        """Django's way to a user by the login name, as typed: `authenticate` wants canonical forms."""
+        return self.get(username_canonical=username)
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    """One account. `version` grows by one with every published change."""
+
+    class Status(models.TextChoices):
+        """Where the account is in its life; docs/openapi.json has the moves."""
+
+        ACTIVE = "active"
+        SUSPENDED = "suspended"
+        PENDING_DELETION = "pending_deletion"
+        DELETED = "deleted"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    username = models.CharField(max_length=64)
+    username_canonical = models.CharField(max_length=192, unique=True)
+    email = models.EmailField(max_length=254)
+    email_canonical = models.CharField(max_length=762, unique=True)
+    email_verified = models.BooleanField(default=False)
+    status = models.CharField(max_length=16, choices=Status, default=Status.ACTIVE)
+    display_name = models.CharField(max_length=100, default="", blank=True)
+    locale = models.CharField(max_length=35, default="en")
+    time_zone = models.CharField(max_length=64, default="UTC")
+    is_staff = models.BooleanField(default=False)
+    version = models.BigIntegerField(default=1)
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+
+    # Bookkeeping lives in LastLogin: it is no change of the user.
+    last_login = None
+
+    USERNAME_FIELD = "username_canonical"
+    EMAIL_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = ["username", "email"]
+
+    objects = UserQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                name="accounts_user_status",
+                condition=Q(status__in=["active", "suspended", "pending_deletion", "deleted"]),
+            ),
+            models.CheckConstraint(name="accounts_user_version", condition=Q(version__gte=1)),
+        ]
+
+    def __str__(self) -> str:
+        return self.username
+
+    @property
+    def is_active(self) -> bool:
+        """May sign in (Django's admin and permissions ask this name)."""
+        return self.status == self.Status.ACTIVE
+
+    def check_password(self, raw_password: str) -> bool:
+        """Whether the password is right. Never saves: a hash is upgraded in login's own transaction."""
+        return check_password(raw_password, self.password)

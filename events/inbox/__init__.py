@@ -1,0 +1,1 @@
+"""The read side: from Kafka's record to every handler's effect, once."""

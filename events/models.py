@@ -1,0 +1,131 @@
+"""The tables of this app: columns and constraints, no behaviour.
+
+`outbox.store` and `inbox.store` hold every statement on them.
+"""
+
+from django.db import models
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Q
+from django.db.models.functions import Now
+
+
+class CurrentTransaction(models.Func):
+    """PostgreSQL's number of the transaction in hand, which is taken by asking for it."""
+
+    function = "pg_current_xact_id"
+    template = "%(function)s()"
+
+
+class TransactionIdField(models.TextField):
+    """An `xid8`: the 64-bit number of the transaction that wrote the row; read as text."""
+
+    def db_type(self, connection: BaseDatabaseWrapper) -> str:
+        """The column's type in PostgreSQL."""
+        return "xid8"
+
+
+class ClockTime(models.Func):
+    """The wall clock at this very statement, not at the transaction's start."""
+
+    function = "clock_timestamp"
+    template = "%(function)s()"
+    output_field = models.DateTimeField()
+
+
+class OutboxRecord(models.Model):
+    """One event that a transaction owes to Kafka: pending, then published, or dead.
+
+    `xid` is the first column on purpose: its default runs before `id` draws its number, so that every id is drawn
+    by a transaction that already has one. `event_id` has no index: each index costs every mark.
+    """
+
+    xid = TransactionIdField(db_default=CurrentTransaction(), editable=False)
+    id = models.BigAutoField(primary_key=True)
+    event_id = models.UUIDField()
+    topic = models.TextField()
+    key = models.TextField()
+    shard = models.SmallIntegerField()
+    stream = models.TextField(null=True)  # noqa: DJ001 - null: the event announces no row
+    version = models.BigIntegerField(null=True)
+    type = models.TextField()
+    headers = models.BinaryField()
+    value = models.BinaryField()
+    created_at = models.DateTimeField(db_default=ClockTime())
+    published_at = models.DateTimeField(null=True)
+    partition = models.IntegerField(null=True)
+    offset = models.BigIntegerField(null=True)
+    dead_at = models.DateTimeField(null=True)
+    attempts = models.SmallIntegerField(db_default=0)
+    next_attempt_at = models.DateTimeField(null=True)
+    error = models.TextField(db_default="")
+    requeue_of = models.BigIntegerField(null=True)
+
+    class Meta:
+        db_table = "events_outbox"
+        constraints = [
+            models.CheckConstraint(name="events_outbox_shard", condition=Q(shard__range=(0, 63))),
+            models.CheckConstraint(
+                name="events_outbox_stream_version",
+                condition=Q(stream__isnull=True, version__isnull=True)
+                | Q(stream__isnull=False, version__isnull=False),
+            ),
+        ]
+        indexes = [
+            models.Index(
+                name="events_outbox_pending",
+                fields=["id"],
+                condition=Q(published_at__isnull=True, dead_at__isnull=True),
+            ),
+            models.Index(name="events_outbox_key", fields=["key", "version"]),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.event_id}"
+
+
+class InboxRecord(models.Model):
+    """This event was received by this group, and each of its deliveries is done or parked."""
+
+    pk = models.CompositePrimaryKey("group", "event_id")
+    group = models.TextField()
+    event_id = models.UUIDField()
+    received_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "events_inbox"
+
+    def __str__(self) -> str:
+        return f"{self.group} {self.event_id}"
+
+
+class ParkedDelivery(models.Model):
+    """A delivery set aside, with its envelope whole; a dead letter is one with `dead_at`.
+
+    A Kafka record that could not be read has no handler (empty) and may lack key and value.
+    `recorded_at` is Kafka's own time: with the place it tells records of a topic made anew apart.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    group = models.TextField()
+    handler = models.TextField()
+    topic = models.TextField()
+    partition = models.IntegerField()
+    offset = models.BigIntegerField()
+    recorded_at = models.DateTimeField()
+    key = models.BinaryField(null=True)
+    headers = models.BinaryField()
+    value = models.BinaryField(null=True)
+    reason = models.TextField()
+    dead_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "events_parked"
+        constraints = [
+            models.UniqueConstraint(
+                name="events_parked_once",
+                fields=["group", "handler", "topic", "partition", "offset", "recorded_at"],
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.topic}/{self.partition}/{self.offset}: {self.reason}"

@@ -1,0 +1,1 @@
+"""The write side: from a transaction's record to Kafka's acknowledgement."""

@@ -1,0 +1,126 @@
+"""publish(): one event becomes one record in the caller's own transaction, or is refused.
+
+Called last in a service's transaction, after the rows were locked and changed. What was written here is sent by
+`outbox.relay` once the transaction commits. Why one statement takes the transaction's number, the key's lock and
+the id in this order: docs/decisions/publish.md.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+from weakref import WeakKeyDictionary
+
+from django.db import DEFAULT_DB_ALIAS, connection, connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.utils import timezone
+from uuid_utils.compat import uuid7
+
+from events.conf import EventsSettings
+from events.envelope import Actor, Envelope, Stamp, seal
+from events.errors import EventsError
+from events.event import Event
+from events.outbox import store
+from events.trace import current_traceparent
+
+KEYS_MOST = 1_000  # one lock each: PostgreSQL's lock table is shared by all and holds a few thousand
+RECORD_BYTES_MOST = 1_000_000  # what brokers take by default, less room for framing
+
+
+class NotInTransaction(EventsError):
+    """publish() was called outside a transaction, or in no transaction but a test case's own.
+
+    Open one around the change and the publish together: `with transaction.atomic():`. Do not catch this.
+    """
+
+
+class TooManyKeys(EventsError):
+    """More than 1,000 keys in one transaction would exhaust PostgreSQL's lock table: split the work."""
+
+
+class OutOfOrder(EventsError):
+    """A second publish() took a smaller key than the one before, which can deadlock: use publish_all()."""
+
+
+class TooLarge(EventsError):
+    """The event is larger than a broker takes (1,000,000 bytes with key and headers)."""
+
+
+@dataclass(slots=True)
+class _Written:
+    """What one transaction has published so far."""
+
+    xid: int
+    last: tuple[str, str]
+    keys: set[tuple[str, str]]
+
+
+_written: WeakKeyDictionary[BaseDatabaseWrapper, _Written] = WeakKeyDictionary()
+
+
+def publish(event: Event, *, actor: Actor | None = None) -> None:
+    """Write `event` to the outbox, in the transaction of the change that it announces.
+
+    Raises NotInTransaction, TooManyKeys, TooLarge, OutOfOrder.
+    """
+    publish_all([event], actor=actor)
+
+
+def publish_all(events: Iterable[Event], *, actor: Actor | None = None) -> None:
+    """Write several events, sorted by topic and key; those of one key keep their order. Raises as publish()."""
+    if not _in_callers_transaction():
+        raise NotInTransaction("publish() needs the transaction of the change: with transaction.atomic(): …")
+    configured = EventsSettings.current()
+    sealed = [_sealed(event, actor, configured) for event in events]
+    for event, event_id, envelope in sorted(sealed, key=lambda entry: (entry[2].topic, entry[2].key)):
+        _refuse_too_large(event, envelope)
+        xid = store.insert(event, event_id=event_id, envelope=envelope)
+        _note(xid, (envelope.topic, envelope.key))
+
+
+def publish_in_batches(events: Sequence[Event], *, actor: Actor | None = None) -> None:
+    """Publish any number of events that announce no change of a row, 1,000 a transaction of their own."""
+    for start in range(0, len(events), KEYS_MOST):
+        with transaction.atomic(durable=True):
+            publish_all(events[start : start + KEYS_MOST], actor=actor)
+
+
+def _sealed(event: Event, actor: Actor | None, configured: EventsSettings) -> tuple[Event, UUID, Envelope]:
+    stamp = Stamp(
+        id=uuid7(),
+        source=configured.source,
+        time=timezone.now(),
+        traceparent=current_traceparent(),
+        actor=actor,
+    )
+    return event, stamp.id, seal(event, topic=configured.topics[event.topic], stamp=stamp)
+
+
+def _in_callers_transaction() -> bool:
+    # A test case's own transaction would hide a caller that opens none: Django marks it, privately.
+    return any(not block._from_testcase for block in connection.atomic_blocks)  # noqa: SLF001
+
+
+def _refuse_too_large(event: Event, envelope: Envelope) -> None:
+    headers = sum(len(name) + len(value) for name, value in envelope.headers)
+    size = len(envelope.key.encode()) + headers + len(envelope.value)
+    if size > RECORD_BYTES_MOST:
+        raise TooLarge(f"{event.type} has {size} bytes, at most {RECORD_BYTES_MOST} go into one record")
+
+
+def _note(xid: int, lock: tuple[str, str]) -> None:
+    """Keep count of this transaction's key locks, and see that they were taken in order."""
+    this_thread = connections[DEFAULT_DB_ALIAS]
+    written = _written.get(this_thread)
+    if written is None or written.xid != xid:
+        written = _written[this_thread] = _Written(xid, lock, set())
+    written.keys.add(lock)
+    if len(written.keys) > KEYS_MOST:
+        raise TooManyKeys(f"more than {KEYS_MOST} keys in one transaction: split it, or publish_in_batches()")
+    if lock < written.last and not _in_a_test_case():
+        raise OutOfOrder(f"{lock} after {written.last}: collect the events and publish_all() them once, last")
+    written.last = lock
+
+
+def _in_a_test_case() -> bool:
+    # Within one test case's transaction many services follow one another, in any order and without harm.
+    return bool(connection.atomic_blocks[0]._from_testcase)  # noqa: SLF001 - as above

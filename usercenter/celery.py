@@ -1,0 +1,27 @@
+"""Celery: worker and beat, for everything that talks to the outside (see `accounts/tasks.py`)."""
+
+import os
+from typing import Any
+
+from celery import Celery
+from celery.signals import beat_init, celeryd_init, setup_logging
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "usercenter.settings")
+
+app = Celery("usercenter")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+
+
+@setup_logging.connect
+def _keep_djangos_logging(**_: Any) -> None:
+    """A receiver is all it takes: Celery then leaves the log as Django set it up."""
+
+
+@celeryd_init.connect
+@beat_init.connect
+def _refuse_if_wrong(**_: Any) -> None:
+    # Celery runs Django's checks and drops the answer, so the entry point asks by itself.
+    from usercenter.start import refuse_if_wrong  # noqa: PLC0415 - needs the settings, which import this package
+
+    refuse_if_wrong()

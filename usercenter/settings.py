@@ -1,0 +1,197 @@
+"""All settings, read from the environment or `.env`; each is listed in `.env.example`.
+
+The only file that reads the environment. What is wrong is gathered here and told by `start.refuse_if_wrong`,
+which every process calls first.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from usercenter.environment import Environment
+from usercenter.logs import logging_config
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+env = Environment()
+env.read_env(BASE_DIR / ".env")
+
+DEBUG = env.bool("DEBUG", default=False)
+
+# Work out of the box on a laptop; `start` refuses both outside DEBUG.
+DEVELOPMENT_SECRET_KEY = "django-insecure-for-development-only-and-refused-outside-debug"  # noqa: S105
+DEVELOPMENT_SIGNING_KEY = (
+    "LS0tLS1CRUdJTiBQUklWQVRFIEtFWS0tLS0tCk1DNENBUUF3QlFZREsyVndCQ0lFSUZyK1pxS01Bbm5Pbmx3VVZt"
+    "eE9HVXMvcGg5Z3lRUDc0dVpzMjBoZGEwQVQKLS0tLS1FTkQgUFJJVkFURSBLRVktLS0tLQo="
+)
+
+SECRET_KEY = env.str("SECRET_KEY", default=DEVELOPMENT_SECRET_KEY if DEBUG else "")
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"] if DEBUG else [])
+PUBLIC_URL = env.str("PUBLIC_URL", default="http://localhost:8080" if DEBUG else "").rstrip("/")
+ALLOW_INSECURE_PUBLIC_URL = env.bool("ALLOW_INSECURE_PUBLIC_URL", default=False)
+HTTPS_ONLY = env.bool("HTTPS_ONLY", default=not DEBUG)
+METRICS_ALLOWED_CIDRS = env.list(
+    "METRICS_ALLOWED_CIDRS",
+    default=["127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"],
+)
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+API_DOCS = env.bool("API_DOCS", default=True)
+
+INSTALLED_APPS = [
+    "accounts",  # before django.contrib.auth: its createsuperuser goes through the services
+    "events",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.messages",
+    "django.contrib.sessions",
+    "django.contrib.staticfiles",
+    "django_prometheus",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "rest_framework",
+]
+MIDDLEWARE = [
+    "django_prometheus.middleware.PrometheusBeforeMiddleware",
+    "usercenter.middleware.TraceMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_prometheus.middleware.PrometheusAfterMiddleware",
+]
+ROOT_URLCONF = "usercenter.urls"
+WSGI_APPLICATION = "usercenter.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+# Parts -------------------------------------------------------------------------------------------------------
+# A process that hangs inside a transaction would block its rows' and keys' next writers: PostgreSQL ends it.
+_TIMEOUTS = "-c idle_in_transaction_session_timeout=10s -c statement_timeout=30s -c lock_timeout=15s"
+DATABASE_URL = env.str("DATABASE_URL", default="postgres://postgres@localhost:5432/usercenter")
+DATABASES: dict[str, dict[str, Any]] = {
+    "default": env.database("DATABASE_URL", default=DATABASE_URL)
+    | {
+        "CONN_MAX_AGE": 60,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {"connect_timeout": 5, "options": _TIMEOUTS},
+    }
+}
+REDIS_URL = env.str("REDIS_URL", default="redis://localhost:6379/0")
+locals().update(env.mail("EMAIL_URL", default="smtp://localhost:1025"))
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="usercenter@localhost")
+
+# Django ------------------------------------------------------------------------------------------------------
+AUTH_USER_MODEL = "accounts.User"
+PASSWORD_HASHERS = ["accounts.hashers.Argon2idHasher"]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_I18N = True
+USE_TZ = True
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "static"
+WHITENOISE_USE_FINDERS = DEBUG
+WHITENOISE_AUTOREFRESH = DEBUG
+LOGGING = logging_config(env.str("LOG_FORMAT", default="json"), BASE_DIR / "logs" / "usercenter.log")
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.api.authentication.BearerAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PARSER_CLASSES": ["accounts.api.parsers.StrictJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "accounts.api.problems.answer_exception",
+    "UNAUTHENTICATED_USER": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "usercenter",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+}
+
+# Celery: a task carries an id; the row it names is what is owed, so a lost or doubled message does no harm. ---
+CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default=REDIS_URL)
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "socket_timeout": 0.5, "socket_connect_timeout": 0.5, "retry_on_timeout": False, "max_retries": 0,
+}  # fmt: skip
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TASK_PUBLISH_RETRY = False
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_CONCURRENCY = 2
+CELERY_BEAT_SCHEDULER = "celery.beat.Scheduler"  # keeps no file: every entry may run again at a restart
+CELERY_BEAT_SCHEDULE = {
+    "sweep-outside-calls": {"task": "accounts.tasks.sweep_outside_calls", "schedule": 10.0},
+}
+
+# Apps --------------------------------------------------------------------------------------------------------
+ACCOUNTS = {
+    "PUBLIC_URL": PUBLIC_URL,
+    "JWT_SIGNING_KEYS": tuple(
+        env.list("JWT_SIGNING_KEYS", default=[DEVELOPMENT_SIGNING_KEY] if DEBUG else [])
+    ),
+    "ACCESS_TTL_S": env.int("ACCESS_TTL_S", default=300),
+    "PASSWORD_MIN_LENGTH": env.int("PASSWORD_MIN_LENGTH", default=8),
+    "REDIS_URL": REDIS_URL,
+}
+EVENTS = {
+    "ROUTES": "accounts.routes.ROUTES",
+    "SOURCE": env.str("EVENT_SOURCE", default=PUBLIC_URL),
+    "TOPICS": {
+        "user_events": env.str("KAFKA_TOPIC_USER_EVENTS", default="user.events"),
+        "user_notifications": env.str("KAFKA_TOPIC_USER_NOTIFICATIONS", default="user.notifications"),
+        "user_analytics": env.str("KAFKA_TOPIC_USER_ANALYTICS", default="user.analytics"),
+    },
+    "BROKERS": tuple(env.list("KAFKA_BROKERS", default=["localhost:9092"])),
+    "GROUP": env.str("KAFKA_GROUP_ID", default="usercenter"),
+    "PARTITIONS": env.int("KAFKA_PARTITIONS", default=3),
+    "REPLICATION": env.int("KAFKA_REPLICATION", default=1),
+    "SECURITY_PROTOCOL": env.str("KAFKA_SECURITY_PROTOCOL", default="PLAINTEXT"),
+    "SASL_MECHANISM": env.str("KAFKA_SASL_MECHANISM", default=""),
+    "SASL_USERNAME": env.str("KAFKA_SASL_USERNAME", default=""),
+    "SASL_PASSWORD": env.str("KAFKA_SASL_PASSWORD", default=""),
+    "SSL_CAFILE": env.str("KAFKA_SSL_CAFILE", default=""),
+    "SSL_CERTFILE": env.str("KAFKA_SSL_CERTFILE", default=""),
+    "SSL_KEYFILE": env.str("KAFKA_SSL_KEYFILE", default=""),
+    "ALLOW_INSECURE": env.bool("KAFKA_ALLOW_INSECURE", default=False),
+    "PRODUCER_BATCH_MESSAGES": env.int("KAFKA_PRODUCER_BATCH_MESSAGES", default=100),
+    "PRODUCER_BATCH_BYTES": env.int("KAFKA_PRODUCER_BATCH_BYTES", default=1_000_000),
+    "PRODUCER_LINGER_MS": env.int("KAFKA_PRODUCER_LINGER_MS", default=5),
+    "PRODUCER_COMPRESSION": env.str("KAFKA_PRODUCER_COMPRESSION", default="snappy"),
+    "PRODUCER_IDEMPOTENT": env.bool("KAFKA_PRODUCER_IDEMPOTENT", default=True),
+    "PRODUCER_RETRIES": env.int("KAFKA_PRODUCER_RETRIES", default=3),
+    "PRODUCER_RETRY_BACKOFF_MS": env.int("KAFKA_PRODUCER_RETRY_BACKOFF_MS", default=100),
+    "PRODUCER_DELIVERY_TIMEOUT_MS": env.int("KAFKA_PRODUCER_DELIVERY_TIMEOUT_MS", default=30_000),
+    "CONSUMER_FROM": env.str("KAFKA_CONSUMER_FROM", default="latest"),
+    "CONSUMER_SESSION_TIMEOUT_MS": env.int("KAFKA_CONSUMER_SESSION_TIMEOUT_MS", default=10_000),
+    "CONSUMER_HEARTBEAT_MS": env.int("KAFKA_CONSUMER_HEARTBEAT_MS", default=3_000),
+    "CONSUMER_COMMIT_INTERVAL_MS": env.int("KAFKA_CONSUMER_COMMIT_INTERVAL_MS", default=1_000),
+    "CONSUMER_BATCH": env.int("KAFKA_CONSUMER_BATCH", default=500),
+    "RELAY_PORT": env.int("RELAY_PORT", default=9101),
+    "CONSUMER_PORT": env.int("CONSUMER_PORT", default=9102),
+    "STOP_WITHIN_S": env.int("STOP_WITHIN_S", default=20),
+}
