@@ -15,8 +15,6 @@ def check_events_settings(app_configs: Sequence[AppConfig] | None, **options: An
     try:
         problems = EventsSettings.current().problems()
     except (TypeError, AttributeError) as error:
-        hint = (
-            f"EVENTS takes the fields of events.conf.EventsSettings; needed: {', '.join(required_names())}."
-        )
+        hint = f"EVENTS takes the fields of events.conf.EventsSettings; needed: {', '.join(required_names())}."
         return [Error(f"EVENTS: {error}", hint=hint, id="events.E001")]
     return [Error(str(problem), id="events.E002") for problem in problems]

@@ -64,6 +64,7 @@ class EventsSettings:
     consumer_heartbeat_ms: int = 3_000
     consumer_commit_interval_ms: int = 1_000
     consumer_batch: int = 500
+    probes_host: str = "127.0.0.1"
     relay_port: int = 9101
     consumer_port: int = 9102
     stop_within_s: int = 20
@@ -86,9 +87,7 @@ class EventsSettings:
 
     def _wrong_routes(self) -> Iterable[Problem]:
         try:
-            yield from (
-                Problem("EVENTS ROUTES", "a table without it", told) for told in self.load_routes().problems()
-            )
+            yield from (Problem("EVENTS ROUTES", "a table without it", told) for told in self.load_routes().problems())
         except ImportError as error:
             yield Problem("EVENTS ROUTES", "the dotted path of an events.routing.Routes", str(error))
 
@@ -115,9 +114,7 @@ class EventsSettings:
             if not (self.sasl_username and self.sasl_password):
                 yield Problem("KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD", "set for SASL", "one of them empty")
         elif self.sasl_mechanism or self.sasl_username or self.sasl_password:
-            yield Problem(
-                "KAFKA_SECURITY_PROTOCOL", "SASL_SSL with SASL settings", repr(self.security_protocol)
-            )
+            yield Problem("KAFKA_SECURITY_PROTOCOL", "SASL_SSL with SASL settings", repr(self.security_protocol))
         plain = self.security_protocol == "SASL_PLAINTEXT" and self.sasl_mechanism == "PLAIN"
         if plain and not self.allow_insecure:
             yield Problem(

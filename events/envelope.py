@@ -7,7 +7,7 @@ Source: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/kaf
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from uuid import UUID
 
 from events.event import Event
@@ -70,7 +70,7 @@ def seal(event: Event, *, topic: str, stamp: Stamp) -> Envelope:
         "ce_source": stamp.source,
         "ce_type": event.type,
         "ce_subject": event.key,
-        "ce_time": stamp.time.astimezone(timezone.utc).isoformat().replace("+00:00", "Z"),
+        "ce_time": stamp.time.astimezone(UTC).isoformat().replace("+00:00", "Z"),
         "ce_dataschema": f"{stamp.source}/schemas/{event.type}/{event.schema_version}",
         "content-type": "application/json",
         "traceparent": stamp.traceparent,

@@ -66,8 +66,7 @@ class OutboxRecord(models.Model):
             models.CheckConstraint(name="events_outbox_shard", condition=Q(shard__range=(0, 63))),
             models.CheckConstraint(
                 name="events_outbox_stream_version",
-                condition=Q(stream__isnull=True, version__isnull=True)
-                | Q(stream__isnull=False, version__isnull=False),
+                condition=Q(stream__isnull=True, version__isnull=True) | Q(stream__isnull=False, version__isnull=False),
             ),
         ]
         indexes = [

@@ -65,9 +65,7 @@ class Routes:
 
     def handlers_of(self, event_type: str) -> Sequence[Route]:
         """The routes of one type, in the order of the table."""
-        return [
-            entry for entry in self.entries if isinstance(entry, Route) and entry.event.type == event_type
-        ]
+        return [entry for entry in self.entries if isinstance(entry, Route) and entry.event.type == event_type]
 
     def problems(self) -> list[str]:
         """What is wrong with the table: names that repeat, a class that is both handled and not."""
@@ -75,9 +73,7 @@ class Routes:
 
     def _repeated_names(self) -> Iterable[str]:
         names = [entry.name for entry in self.entries if isinstance(entry, Route)]
-        return (
-            f"handler name {name!r} stands twice" for name in sorted({n for n in names if names.count(n) > 1})
-        )
+        return (f"handler name {name!r} stands twice" for name in sorted({n for n in names if names.count(n) > 1}))
 
     def _contradictions(self) -> Iterable[str]:
         handled = {entry.event for entry in self.entries if isinstance(entry, Route)}

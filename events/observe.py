@@ -1,0 +1,107 @@
+"""Every metric and every log line of this app; the rest of it calls the functions here.
+
+A metric's labels come from closed sets: topics and types that are configured or known. Log lines carry ids, never
+data, and `marker=kafka`.
+"""
+
+import logging
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from prometheus_client import Counter
+
+_log = logging.getLogger("events")
+
+PRODUCED = Counter("kafka_producer_messages_total", "Records that Kafka acknowledged.", ["topic"])
+PRODUCER_ERRORS = Counter(
+    "kafka_producer_errors_total",
+    "Sends that failed or were overdue, by the class of the error.",
+    ["topic", "reason"],
+)
+CONSUMED = Counter(
+    "kafka_consumer_messages_total",
+    "Records read and settled: handled, seen before or skipped; type `unknown` for those not in the routes.",
+    ["topic", "type"],
+)
+CONSUMER_ERRORS = Counter(
+    "kafka_consumer_errors_total",
+    "Deliveries that failed; handler `none` when the record could not be read.",
+    ["topic", "type", "handler"],
+)
+UNKNOWN = "unknown"
+NO_HANDLER = "none"
+
+
+def record_probes_open(*, port: int) -> None:
+    """The command answers probes on this port."""
+    _write(logging.INFO, "probes open", port=port)
+
+
+def record_published(*, topic: str, event_id: UUID, partition: int, offset: int) -> None:
+    """Kafka acknowledged one outbox record."""
+    PRODUCED.labels(topic).inc()
+    _write(logging.INFO, "published", topic=topic, event_id=str(event_id), partition=partition, offset=offset)
+
+
+def record_send_failed(*, topic: str, reason: str) -> None:
+    """A send failed or was overdue; the record stays pending."""
+    PRODUCER_ERRORS.labels(topic, reason).inc()
+    _write(logging.WARNING, "send failed", topic=topic, reason=reason)
+
+
+def record_waiting(*, part: str, wait_s: float) -> None:
+    """A part is away (`kafka`, `database`); the loop tries again after `wait_s`."""
+    _write(logging.WARNING, "waiting", part=part, wait_s=round(wait_s, 3))
+
+
+def record_producer_replaced(*, reason: str) -> None:
+    """The producer was ended for good and a new one takes its place."""
+    _write(logging.WARNING, "producer replaced", reason=reason)
+
+
+def record_record_dead(*, topic: str, event_id: UUID, reason: str) -> None:
+    """An outbox record can never be sent and was set dead."""
+    _write(logging.ERROR, "outbox record dead", topic=topic, event_id=str(event_id), reason=reason)
+
+
+def record_settled(*, topic: str, event_type: str) -> None:
+    """One consumed record is settled."""
+    CONSUMED.labels(topic, event_type).inc()
+
+
+def record_handled(*, event_id: UUID, event_type: str, handler: str, handled_at: datetime, ms: float) -> None:
+    """One delivery's transaction has committed; `ms` is the handler's own time."""
+    _write(
+        logging.INFO, "handled", event_id=str(event_id), type=event_type, handler=handler,
+        handled_at=handled_at.isoformat(), ms=round(ms, 3),
+    )  # fmt: skip
+
+
+def record_delivery_failed(*, topic: str, event_id: UUID, event_type: str, handler: str) -> None:
+    """A handler raised; called inside the `except`, whose traceback goes along."""
+    CONSUMER_ERRORS.labels(topic, event_type, handler).inc()
+    _write(
+        logging.ERROR,
+        "delivery failed",
+        exc_info=True,
+        event_id=str(event_id),
+        type=event_type,
+        handler=handler,
+    )
+
+
+def record_dead_letter(*, topic: str, partition: int, offset: int, reason: str) -> None:
+    """A record from Kafka became a dead letter."""
+    CONSUMER_ERRORS.labels(topic, UNKNOWN, NO_HANDLER).inc()
+    _write(logging.ERROR, "dead letter", topic=topic, partition=partition, offset=offset, reason=reason)
+
+
+def record_skipped(*, topic: str, partition: int, offset: int) -> None:
+    """A type that this version does not know was skipped."""
+    CONSUMED.labels(topic, UNKNOWN).inc()
+    _write(logging.INFO, "unknown type skipped", topic=topic, partition=partition, offset=offset)
+
+
+def _write(level: int, event: str, *, exc_info: bool = False, **fields: Any) -> None:
+    _log.log(level, event, exc_info=exc_info, extra={"marker": "kafka", **fields})
