@@ -1,0 +1,26 @@
+"""Become a program that ends when its parent does: `python bound.py PARENT SIGNAL PROGRAM ARGUMENT...`.
+
+Stands between a starter (supervisor or process runner) and the program, in place of a hook between fork and exec,
+which is unsafe in a process with threads. Linux alone knows the request; elsewhere the watchdog does the work.
+Runs isolated (`-I -S`), so it imports nothing of ours.
+"""
+
+import ctypes
+import os
+import sys
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main() -> None:
+    """Ask for the signal, then become the program."""
+    parent, number, *program = sys.argv[1:]
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(number))
+    # The parent may have died before the request.
+    if os.getppid() == int(parent):
+        os.execvp(program[0], program)  # noqa: S606  # no shell is the point
+
+
+if __name__ == "__main__":
+    main()

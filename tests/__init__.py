@@ -1,0 +1,1 @@
+"""The test suite; `parts` gives it real PostgreSQL, Kafka, Valkey and mail."""
