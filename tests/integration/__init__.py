@@ -1,0 +1,1 @@
+"""Several parts of ours together, on real PostgreSQL, Kafka, Valkey and SMTP."""
