@@ -1,5 +1,251 @@
-"""The only importer of kafka-python: what we use of it, with its errors turned into ours."""
+"""The only importer of kafka-python: what we use of it, with its errors turned into ours.
 
-from kafka.partitioner.default import murmur2
+`outbox.producer` sends through `Producer`, `inbox.consumer` reads through `Consumer`, the command `kafka` makes and
+describes topics through `Admin`. What the client does under faults, and so why each argument is as it is:
+docs/decisions/kafka-client.md.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from kafka import (  # type: ignore[import-untyped]  # ships no types
+    ConsumerRebalanceListener,
+    KafkaConsumer,
+    TopicPartition,
+)
+from kafka import errors as theirs
+from kafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor  # type: ignore[import-untyped]  # as above
+from kafka.partitioner.default import murmur2  # type: ignore[import-untyped]  # as above
+from kafka.structs import OffsetAndMetadata  # type: ignore[import-untyped]  # as above
+
+from events.conf import EventsSettings
+from events.envelope import Headers
+from events.errors import EventsError, Permanent, Transient
 
 __all__ = ["murmur2"]
+
+Place = tuple[str, int]  # topic and partition
+
+MAX_POLL_INTERVAL_S = 300  # a member that does not poll for so long loses its partitions
+_CLOSE_WITHIN_S = 3.0
+# Given, so that a client starts while the broker is down and finds it alone.
+_API_VERSION = (4, 0)
+
+
+class BrokersAway(Transient):
+    """No broker answered in time, or the one that did cannot serve this now."""
+
+
+class Rebalanced(Transient):
+    """The group has moved on without this member: drop the work in hand and poll again."""
+
+
+class NotAuthorised(Permanent):
+    """The cluster's rules forbid it."""
+
+
+class NoOffset(EventsError):
+    """These partitions have no committed offset and no position: seek before the next poll."""
+
+    def __init__(self, places: Iterable[Place]) -> None:
+        self.places = frozenset(places)
+        super().__init__(f"no offset committed for {sorted(self.places)}")
+
+
+class OffsetOutOfRange(EventsError):
+    """The position of these partitions is no longer, or not yet, in the log: seek before the next poll."""
+
+    def __init__(self, places: Iterable[Place]) -> None:
+        self.places = frozenset(places)
+        super().__init__(f"position out of range in {sorted(self.places)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record as it was read; `timestamp_ms` is Kafka's, in milliseconds since 1970 UTC."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    headers: Headers
+    value: bytes | None
+
+
+class Assignments(Protocol):
+    """Who is told which partitions came and went. On the client's I/O thread: take note and return at once."""
+
+    def assigned(self, places: frozenset[Place]) -> None:
+        """These are this member's from now on; never empty."""
+
+    def revoked(self, places: frozenset[Place]) -> None:
+        """These are about to go to another member."""
+
+    def lost(self, places: frozenset[Place]) -> None:
+        """These may already be another member's: commit nothing of them."""
+
+
+class Consumer:
+    """A member of a group. Connects at its first poll and by itself again; offsets are committed only by `commit`."""
+
+    def __init__(self, settings: EventsSettings, *, topics: Sequence[str], assignments: Assignments) -> None:
+        self._client = KafkaConsumer(
+            **_connection(settings),
+            group_id=settings.group,
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            partition_assignment_strategy=(RoundRobinPartitionAssignor,),
+            session_timeout_ms=settings.consumer_session_timeout_ms,
+            heartbeat_interval_ms=settings.consumer_heartbeat_ms,
+            max_poll_records=settings.consumer_batch,
+            max_poll_interval_ms=MAX_POLL_INTERVAL_S * 1000,
+        )
+        self._client.subscribe(topics=list(topics), listener=_Listener(assignments))
+
+    def poll(self, *, timeout_s: float) -> list[Record]:
+        """The next records, at most a batch, partition by partition in offset order; none while the broker is away.
+
+        Raises NoOffset, OffsetOutOfRange, NotAuthorised.
+        """
+        with _our_errors():
+            polled = self._client.poll(timeout_ms=_ms(timeout_s))
+        return [_record(raw) for of_one_partition in polled.values() for raw in of_one_partition]
+
+    def assignment(self) -> frozenset[Place]:
+        """The partitions that this member believes to own."""
+        return _places(self._client.assignment())
+
+    def committed(self, place: Place, *, timeout_s: float) -> int | None:
+        """The group's offset, or None where it has none. Raises BrokersAway."""
+        with _our_errors():
+            offset: int | None = self._client.committed(TopicPartition(*place), timeout_ms=_ms(timeout_s))
+        return offset
+
+    def beginning_offsets(self, places: Iterable[Place], *, timeout_s: float) -> dict[Place, int]:
+        """The offset of the oldest record still there. Raises BrokersAway."""
+        with _our_errors():
+            return _by_place(self._client.beginning_offsets(_partitions(places), timeout_ms=_ms(timeout_s)))
+
+    def end_offsets(self, places: Iterable[Place], *, timeout_s: float) -> dict[Place, int]:
+        """The offset that the next record will have. Raises BrokersAway."""
+        with _our_errors():
+            return _by_place(self._client.end_offsets(_partitions(places), timeout_ms=_ms(timeout_s)))
+
+    def seek(self, place: Place, offset: int) -> None:
+        """Read on from `offset` at the next poll. Raises Rebalanced: not ours any more."""
+        if place not in self.assignment():
+            raise Rebalanced(f"{place} is not assigned")
+        self._client.seek(TopicPartition(*place), offset)
+
+    def pause(self, places: Iterable[Place]) -> None:
+        """Poll brings nothing of these until `resume`; the membership stays alive."""
+        self._client.pause(*_partitions(set(places) & self.assignment()))
+
+    def resume(self, places: Iterable[Place]) -> None:
+        """Undo `pause`."""
+        self._client.resume(*_partitions(set(places) & self.assignment()))
+
+    def commit(self, offsets: Mapping[Place, int], *, timeout_s: float) -> None:
+        """Commit for each place the offset of the next record to read. Raises Rebalanced, BrokersAway.
+
+        The broker takes offsets even of partitions that another member owns by now, so those are left out here.
+        """
+        mine = self.assignment()
+        ours = {
+            TopicPartition(*place): OffsetAndMetadata(offset, "", -1)
+            for place, offset in offsets.items()
+            if place in mine
+        }
+        if ours:
+            with _our_errors():
+                self._client.commit(ours, timeout_ms=_ms(timeout_s))
+
+    def close(self) -> None:
+        """Leave the group; within 3 s whether the broker answers or not."""
+        self._client.close(autocommit=False, timeout_ms=_ms(_CLOSE_WITHIN_S))
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # untyped base
+    """Translates the client's calls; empty ones are left out."""
+
+    def __init__(self, assignments: Assignments) -> None:
+        self._assignments = assignments
+
+    def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """As the client names it."""
+        if assigned:
+            self._assignments.assigned(_places(assigned))
+
+    def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        """As the client names it."""
+        if revoked:
+            self._assignments.revoked(_places(revoked))
+
+    def on_partitions_lost(self, lost: Iterable[TopicPartition]) -> None:
+        """As the client names it."""
+        if lost:
+            self._assignments.lost(_places(lost))
+
+
+def _connection(settings: EventsSettings) -> dict[str, Any]:
+    """What every client is told."""
+    return {
+        "bootstrap_servers": list(settings.brokers),
+        "security_protocol": settings.security_protocol,
+        "sasl_mechanism": settings.sasl_mechanism or None,
+        "sasl_plain_username": settings.sasl_username or None,
+        "sasl_plain_password": settings.sasl_password or None,
+        "ssl_cafile": settings.ssl_cafile or None,
+        "ssl_certfile": settings.ssl_certfile or None,
+        "ssl_keyfile": settings.ssl_keyfile or None,
+        "api_version": _API_VERSION,
+        "allow_auto_create_topics": False,
+        # The default of 30 s is how long a client may stay away after the broker is back.
+        "reconnect_backoff_max_ms": 1000,
+    }
+
+
+@contextmanager
+def _our_errors() -> Iterator[None]:
+    try:
+        yield
+    except theirs.NoOffsetForPartitionError as error:
+        raise NoOffset(_places(error.args[0])) from error
+    except theirs.OffsetOutOfRangeError as error:
+        raise OffsetOutOfRange(_places(error.args[0])) from error
+    except (
+        theirs.CommitFailedError,
+        theirs.IllegalGenerationError,
+        theirs.RebalanceInProgressError,
+        theirs.UnknownMemberIdError,
+    ) as error:
+        raise Rebalanced(type(error).__name__) from error
+    except theirs.AuthorizationError as error:
+        raise NotAuthorised(type(error).__name__) from error
+    except theirs.KafkaError as error:
+        raise BrokersAway(type(error).__name__) from error
+
+
+def _record(raw: Any) -> Record:
+    return Record(
+        raw.topic, raw.partition, raw.offset, raw.timestamp, raw.key, tuple(raw.headers), raw.value,
+    )  # fmt: skip
+
+
+def _ms(seconds: float) -> int:
+    return int(seconds * 1000)
+
+
+def _places(partitions: Iterable[TopicPartition]) -> frozenset[Place]:
+    return frozenset((partition.topic, partition.partition) for partition in partitions)
+
+
+def _partitions(places: Iterable[Place]) -> list[TopicPartition]:
+    return [TopicPartition(*place) for place in places]
+
+
+def _by_place(offsets: Mapping[TopicPartition, int]) -> dict[Place, int]:
+    return {(partition.topic, partition.partition): offset for partition, offset in offsets.items()}
