@@ -118,6 +118,10 @@ class Consumer:
         """The partitions that this member believes to own."""
         return _places(self._client.assignment())
 
+    def partitions_of(self, topic: str) -> frozenset[Place]:
+        """All partitions of a topic, whoever owns them."""
+        return frozenset((topic, number) for number in self._client.partitions_for_topic(topic))
+
     def committed(self, place: Place, *, timeout_s: float) -> int | None:
         """The group's offset, or None where it has none. Raises BrokersAway."""
         with _our_errors():
@@ -154,14 +158,14 @@ class Consumer:
         The broker takes offsets even of partitions that another member owns by now, so those are left out here.
         """
         mine = self.assignment()
-        ours = {
-            TopicPartition(*place): OffsetAndMetadata(offset, "", -1)
-            for place, offset in offsets.items()
-            if place in mine
-        }
-        if ours:
+        self.commit_for_all({place: offset for place, offset in offsets.items() if place in mine}, timeout_s=timeout_s)
+
+    def commit_for_all(self, offsets: Mapping[Place, int], *, timeout_s: float) -> None:
+        """As `commit`, but whoever owns them: for the positions at which a new group starts. Raises as `commit`."""
+        theirs_too = {TopicPartition(*place): OffsetAndMetadata(offset, "", -1) for place, offset in offsets.items()}
+        if theirs_too:
             with _our_errors():
-                self._client.commit(ours, timeout_ms=_ms(timeout_s))
+                self._client.commit(theirs_too, timeout_ms=_ms(timeout_s))
 
     def close(self) -> None:
         """Leave the group; within 3 s whether the broker answers or not."""
