@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
+import django
 from django.conf import settings
 
 from accounts.conf import AccountsSettings
@@ -19,6 +20,7 @@ SECRET_KEY_LEAST = 50
 
 def refuse_if_wrong() -> None:
     """End the process with code 1 and one line a wrong setting, never showing a secret's value."""
+    django.setup()  # the routes name handlers, and those import models
     problems = all_problems()
     for problem in problems:
         sys.stderr.write(f"usercenter: {problem}\n")
@@ -36,9 +38,7 @@ def _unsafe() -> Iterable[Problem]:
     """What is refused outside DEBUG."""
     key = settings.SECRET_KEY
     if len(key) < SECRET_KEY_LEAST or key.startswith("django-insecure-") or key == DEVELOPMENT_SECRET_KEY:
-        yield Problem(
-            "SECRET_KEY", f"{SECRET_KEY_LEAST} random characters or more", "a shorter or well-known one"
-        )
+        yield Problem("SECRET_KEY", f"{SECRET_KEY_LEAST} random characters or more", "a shorter or well-known one")
     if not settings.ALLOWED_HOSTS or "*" in settings.ALLOWED_HOSTS:
         yield Problem("ALLOWED_HOSTS", "a list of host names", "nothing or *")
     yield from _unsafe_public_url()

@@ -1,10 +1,25 @@
 """The login log and the last login: written by `handlers.login_log` from `user.logged_in`."""
 
+from ipaddress import IPv6Address, ip_address, ip_network
+
 from django.db import models
+
+# About what one household or office has: an address within changes without the place changing.
+NETWORK_BITS = {4: 24, 6: 48}
+
+
+def network_of(ip: str | None) -> str:
+    """The address's /24 (IPv4) or /48 (IPv6); empty without an address. Raises ValueError for none at all."""
+    if ip is None:
+        return ""
+    address = ip_address(ip)
+    if isinstance(address, IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    return str(ip_network(f"{address}/{NETWORK_BITS[address.version]}", strict=False))
 
 
 class LoginRecord(models.Model):
-    """One sign-in that succeeded. `network` is the address's /24 (IPv4) or /48 (IPv6)."""
+    """One sign-in that succeeded; `network` is its address's, by `network_of`."""
 
     event_id = models.UUIDField(primary_key=True)
     user_id = models.UUIDField()

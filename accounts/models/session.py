@@ -1,10 +1,31 @@
 """A session: one sign-in on one device. Each request checks this row, so ending it ends access at once."""
 
+from dataclasses import dataclass
+from datetime import datetime
+
 from django.db import models
 from django.db.models import Q
 from uuid_utils.compat import uuid7
 
 from accounts.models.user import User
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Client:
+    """Who asks: the device by its own word for itself, and the address it came from, where that is known."""
+
+    device: str
+    ip: str | None
+
+
+class SessionQuerySet(models.QuerySet["Session"]):
+    """The ways a session begins."""
+
+    def open(self, *, user: User, client: Client, now: datetime) -> "Session":
+        """A new session, in the caller's transaction."""
+        return self.create(
+            user=user, device=client.device, ip=client.ip, auth_time=now, created_at=now
+        )
 
 
 class Session(models.Model):
@@ -18,10 +39,10 @@ class Session(models.Model):
     created_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True)
 
+    objects = SessionQuerySet.as_manager()
+
     class Meta:
-        indexes = [
-            models.Index(name="accounts_session_open", fields=["user"], condition=Q(ended_at__isnull=True))
-        ]
+        indexes = [models.Index(name="accounts_session_open", fields=["user"], condition=Q(ended_at__isnull=True))]
 
     def __str__(self) -> str:
         return str(self.id)

@@ -21,6 +21,10 @@ PUBLISHED_COLUMNS = (
     "display_name", "locale", "time_zone", "is_staff", "is_superuser", "version",
 )  # fmt: skip
 
+# Who is told that a name is taken is told by these, never by a look beforehand.
+USERNAME_UNIQUE = "accounts_user_username_unique"
+EMAIL_UNIQUE = "accounts_user_email_unique"
+
 
 class UserQuerySet(models.QuerySet["User"]):
     """Reads of users, and the one way to lock them."""
@@ -47,9 +51,9 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     username = models.CharField(max_length=64)
-    username_canonical = models.CharField(max_length=192, unique=True)
+    username_canonical = models.CharField(max_length=192)
     email = models.EmailField(max_length=254)
-    email_canonical = models.CharField(max_length=762, unique=True)
+    email_canonical = models.CharField(max_length=762)
     email_verified = models.BooleanField(default=False)
     status = models.CharField(max_length=16, choices=Status, default=Status.ACTIVE)
     display_name = models.CharField(max_length=100, default="", blank=True)
@@ -71,6 +75,8 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     class Meta:
         constraints = [
+            models.UniqueConstraint(name=USERNAME_UNIQUE, fields=["username_canonical"]),
+            models.UniqueConstraint(name=EMAIL_UNIQUE, fields=["email_canonical"]),
             models.CheckConstraint(
                 name="accounts_user_status",
                 condition=Q(status__in=["active", "suspended", "pending_deletion", "deleted"]),
