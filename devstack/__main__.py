@@ -97,14 +97,18 @@ def main() -> int:
     try:
         if parsed.command in tools.MAIN_CLASSES:
             tools.become(parsed.command, rest, places=Places(name))
-        if rest:
-            raise DevstackError(f"{parsed.command} takes no {' '.join(rest)}.")
+        _refuse(rest)
         return _COMMANDS[parsed.command](Places(name))
     except DevstackError as error:
         print(f"devstack: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _refuse(arguments: list[str]) -> None:
+    if arguments:
+        raise DevstackError(f"unknown arguments: {' '.join(arguments)}")
 
 
 def _stack_name(arguments: list[str]) -> tuple[str, list[str]]:

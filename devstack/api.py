@@ -1,4 +1,4 @@
-"""`stack()`: real parts for as long as a `with` block lasts. Used by the tests, the demo, the benchmarks and the runner.
+"""`stack()`: real parts for as long as a `with` block lasts. Used by tests, demo, benchmarks and the runner.
 
 Where each address comes from, in this order: the environment; containers when STACK=containers; the embedded stack.
 """

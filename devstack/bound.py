@@ -7,9 +7,19 @@ Runs isolated (`-I -S`), so it imports nothing of ours.
 
 import ctypes
 import os
+import signal
 import sys
+from collections.abc import Sequence
 
 _PR_SET_PDEATHSIG = 1
+
+
+def bound(argv: Sequence[str], number: signal.Signals) -> list[str]:
+    """The command that becomes `argv` and gets `number` when this process ends.
+
+    To be started from a thread that lives as long as the process: the kernel watches the thread.
+    """
+    return [sys.executable, "-I", "-S", __file__, str(os.getpid()), str(number.value), *argv]
 
 
 def main() -> None:

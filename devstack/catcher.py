@@ -5,6 +5,7 @@ import itertools
 import signal
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
@@ -39,8 +40,8 @@ async def _serve(port: int, folder: Path) -> None:
     stop = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     keeper = _Keeper(folder)
-    limits = {"data_size_limit": _SIZE_LIMIT_BYTES, "enable_SMTPUTF8": True, "hostname": "localhost"}
-    async with await loop.create_server(lambda: SMTP(keeper, **limits), "127.0.0.1", port):
+    catcher = partial(SMTP, keeper, data_size_limit=_SIZE_LIMIT_BYTES, enable_SMTPUTF8=True, hostname="localhost")
+    async with await loop.create_server(catcher, "127.0.0.1", port):
         print("ready to accept mail", flush=True)
         await stop.wait()
 

@@ -75,8 +75,10 @@ def hold(places: Places, *, parts: list[str], fresh: bool) -> tuple[Line, dict[s
     """A line that keeps `parts` alive until it is left, and their addresses."""
     deadline = time.monotonic() + _END_LIMIT_S
     while time.monotonic() < deadline:
-        started = _start(places, fresh=fresh)
-        line = Line.to(places)
+        line, started = Line.to(places), False
+        if line is None:
+            started = _start(places, fresh=fresh)
+            line = Line.to(places)
         if line and fresh and not started:
             line.close()
             raise DevstackError(f"The stack {places.name!r} is running; a fresh one cannot be made under its name.")

@@ -6,6 +6,7 @@ Mail is caught by the embedded catcher even then: it needs no engine.
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
+from docker.errors import DockerException  # type: ignore[import-untyped]  # ships no types
 from testcontainers.community.kafka import KafkaContainer
 from testcontainers.community.postgres import PostgresContainer
 from testcontainers.community.valkey import ValkeyContainer
@@ -18,9 +19,11 @@ def in_containers(parts: list[str]) -> Iterator[dict[str, str]]:
     """The addresses of those of `parts` that come as containers, which live as long as the block."""
     with ExitStack() as until_the_end:
         environ: dict[str, str] = {}
-        for part in parts:
-            if part in _CONTAINERS:
+        try:
+            for part in _CONTAINERS.keys() & parts:
                 environ |= until_the_end.enter_context(_CONTAINERS[part]())
+        except DockerException as error:
+            raise DevstackError(f"STACK=containers needs a container engine, and none answers: {error}") from error
         yield environ
 
 
@@ -41,7 +44,7 @@ def _kafka() -> Iterator[dict[str, str]]:
 @contextmanager
 def _valkey() -> Iterator[dict[str, str]]:
     with ValkeyContainer("valkey/valkey:9") as container:
-        address = f"redis://{container.get_container_host_ip()}:{container.get_exposed_port(6379)}"
+        address = f"redis://{container.get_container_host_ip()}:{container.get_exposed_port()}"
         yield {"REDIS_URL": f"{address}/0", "CELERY_BROKER_URL": f"{address}/1"}
 
 

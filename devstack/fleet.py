@@ -63,9 +63,8 @@ class Fleet:
     async def stop(self) -> None:
         """End all, one after the other."""
         async with self._changing:
-            for name in _KINDS:
-                if name in self._parts:
-                    await self._parts[name].stop()
+            for _, running in self._in_order():
+                await running.stop()
 
     def status(self) -> dict[str, dict[str, Any]]:
         """State, process id, ports and addresses of each part."""
@@ -76,12 +75,15 @@ class Fleet:
                 "ports": running.part.ports,
                 "environ": running.part.environ,
             }
-            for name, running in self._parts.items()
+            for name, running in self._in_order()
         }
 
     def pid(self, name: str) -> int | None:
         """The part's process id while it lives."""
         return self._known(name).pid
+
+    def _in_order(self) -> list[tuple[str, Running]]:
+        return [(name, self._parts[name]) for name in _KINDS if name in self._parts]
 
     def _known(self, name: str) -> Running:
         if name not in self._parts:
@@ -108,12 +110,12 @@ class Fleet:
         """Last time's ports; for the main stack's broker the one that every Kafka tool knows."""
         last: list[int] = self._last_ports().get(name, [])
         if name == "kafka" and self._places.name == "main" and ports.is_free(_KAFKA_PORT):
-            return [_KAFKA_PORT, *(last[1:] or ports.choose(1, rather=[]))]
+            return [_KAFKA_PORT, *(last[1:] or [ports.free()])]
         return last
 
     def _last_ports(self) -> dict[str, list[int]]:
         file = self._places.ports
-        return json.loads(file.read_text()) if file.exists() else {}  # type: ignore[no-any-return]  # we wrote it
+        return json.loads(file.read_text()) if file.exists() else {}
 
     def _remember_ports(self) -> None:
         now = {name: running.part.ports for name, running in self._parts.items()}

@@ -83,7 +83,7 @@ def _fetch(folder: Path) -> Path:
 
 def _check(jars: Path) -> None:
     got = {jar.name: hashlib.sha256(jar.read_bytes()).hexdigest() for jar in jars.iterdir()}
-    expected = dict(reversed(line.split()) for line in JARS.read_text().splitlines())
+    expected = {name: digest for digest, name in map(str.split, JARS.read_text().splitlines())}
     wrong = sorted(name for name in got | expected if got.get(name) != expected.get(name))
     if wrong:
         raise DevstackError(f"These jars are missing, unexpected or not what {JARS.name} says: {', '.join(wrong)}.")

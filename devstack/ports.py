@@ -23,6 +23,11 @@ def is_free(port: int) -> bool:
     return True
 
 
+def free() -> int:
+    """One free port."""
+    return choose(1, rather=[])[0]
+
+
 def choose(count: int, *, rather: list[int]) -> list[int]:
     """`count` distinct free ports; `rather` where these are free."""
     if len(rather) == count and all(map(is_free, rather)):

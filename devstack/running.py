@@ -4,15 +4,16 @@ All starts happen on the supervisor's only thread: the kernel ties a child's par
 """
 
 import asyncio
+import contextlib
 import os
 import signal
-import sys
 from asyncio.subprocess import DEVNULL, STDOUT, Process, create_subprocess_exec
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]  # ships no types
 
 from devstack import ports
+from devstack.bound import bound
 from devstack.errors import DevstackError
 from devstack.parts.part import Part
 from devstack.places import CHECKOUT
@@ -20,7 +21,6 @@ from devstack.watchdog import Watchdog
 
 _START_LIMIT_S = 60.0
 _STOP_LIMIT_S = 20.0
-_BOUND = str(CHECKOUT / "devstack" / "bound.py")
 
 
 class Running:
@@ -59,7 +59,7 @@ class Running:
                     raise DevstackError(f"{self.part.name} could not be set up:\n{self._tail()}")
             self.part.made.touch()
         seen = self._log.stat().st_size if self._log.exists() else 0
-        self._paused = False
+        self._forget()
         self._process = await self._spawn(self.part.argv)
         self._watchdog.add(self._process.pid, self.part.stop_signal)
         await self._ready(self._process, seen)
@@ -84,22 +84,26 @@ class Running:
 
     async def _spawn(self, argv: list[str]) -> Process:
         identity = self.part.identity
-        # When the supervisor is killed, nobody is left to see an orderly end through but the server itself.
-        bound = [sys.executable, "-I", "-S", _BOUND, str(os.getpid()), str(self.part.stop_signal.value)]
+        command = bound([*identity.prefix, *argv], self.part.stop_signal)
         with self._log.open("ab") as output:
             return await create_subprocess_exec(
-                *bound, *identity.prefix, *argv, stdin=DEVNULL, stdout=output, stderr=STDOUT, cwd=CHECKOUT,
+                *command, stdin=DEVNULL, stdout=output, stderr=STDOUT, cwd=CHECKOUT,
                 env=os.environ | {"LC_ALL": "C"}, start_new_session=True, user=identity.user,
             )  # fmt: skip
 
     async def _ready(self, process: Process, seen: int) -> None:
         deadline = asyncio.get_running_loop().time() + _START_LIMIT_S
-        while self.part.ready_line not in self._log.read_bytes()[seen:]:
+        while self.part.ready_line not in self._said_since(seen):
             if process.returncode is not None:
                 raise DevstackError(f"{self.part.name} ended while starting{self._port_hint()}:\n{self._tail()}")
             if asyncio.get_running_loop().time() > deadline:
                 raise DevstackError(f"{self.part.name} was not ready in {_START_LIMIT_S:.0f} s:\n{self._tail()}")
             await asyncio.sleep(0.02)
+
+    def _said_since(self, seen: int) -> bytes:
+        with self._log.open("rb") as log:
+            log.seek(seen)
+            return log.read()
 
     def _port_hint(self) -> str:
         taken = [str(port) for port in self.part.ports if not ports.is_free(port)]
@@ -111,20 +115,24 @@ class Running:
 
     def _family(self) -> list[psutil.Process]:
         """The server first, then all below it."""
+        if self.pid is None:
+            return []
         try:
             server = psutil.Process(self.pid)
-            return [server, *server.children(recursive=True)] if self.pid else []
+            return [server, *server.children(recursive=True)]
         except psutil.NoSuchProcess:
             return []
 
-    def _signal(self, number: signal.Signals) -> list[psutil.Process]:
-        family = self._family()
-        for process in family:
-            try:
+    def _signal(self, number: signal.Signals) -> None:
+        for process in self._family():
+            with contextlib.suppress(psutil.NoSuchProcess):
                 process.send_signal(number)
-            except psutil.NoSuchProcess:
-                continue
-        return family
+
+    def _forget(self) -> None:
+        """The process is gone, and its id may become somebody else's."""
+        if self._process is not None:
+            self._watchdog.drop(self._process.pid)
+        self._paused = False
 
     async def _end(self, number: signal.Signals) -> None:
         process = self._process
@@ -132,7 +140,10 @@ class Running:
             return
         family = self._family()
         if self.pid is not None:
-            process.send_signal(number) if number is not signal.SIGKILL else self._signal(number)
+            if number is signal.SIGKILL:
+                self._signal(number)
+            else:
+                process.send_signal(number)
             # A paused process takes no other signal.
             if self._paused:
                 await self.resume()
@@ -141,11 +152,6 @@ class Running:
         except TimeoutError:
             self._signal(signal.SIGKILL)
             await process.wait()
-        await self._gone(family)
-        self._watchdog.drop(process.pid)
-
-    @staticmethod
-    async def _gone(family: list[psutil.Process]) -> None:
-        """Wait for the children too: PostgreSQL's hold the memory that a restart wants."""
-        while any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in family):
-            await asyncio.sleep(0.01)
+        # PostgreSQL's children hold the memory that a restart wants.
+        await asyncio.to_thread(psutil.wait_procs, family[1:], timeout=_STOP_LIMIT_S)
+        self._forget()

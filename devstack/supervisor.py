@@ -42,7 +42,7 @@ class Supervisor:
         self._fleet = Fleet(places, watchdog=Watchdog(), say=self._say)
 
     async def run(self, listening: int) -> None:
-        """Serve until the last holder is gone, then end the parts. Writes one byte to `listening` once it can be called."""
+        """Serve until the last holder is gone, then end the parts. `listening` gets a byte once it can be called."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._over.set)
@@ -55,6 +55,14 @@ class Supervisor:
         self._places.control.unlink(missing_ok=True)
         server.close()
         await self._fleet.stop()
+        if self._fresh:
+            self._clear_away()
+
+    def _clear_away(self) -> None:
+        # Connections are still open: whoever waits for their end finds nothing left.
+        shutil.rmtree(self._places.folder, ignore_errors=True)
+        self._places.supervisor_log.unlink()
+        self._places.lock.unlink()
 
     def _publish(self, port: int) -> None:
         control = self._places.control
@@ -95,7 +103,7 @@ class Supervisor:
         except DevstackError as error:
             return {"error": str(error)}
 
-    async def _do(self, writer: StreamWriter, *, do: str, **details: Any) -> dict[str, Any]:  # noqa: ANN401  # JSON
+    async def _do(self, writer: StreamWriter, *, do: str, **details: Any) -> dict[str, Any]:
         match do:
             case "hold":
                 self._holders.add(writer)
@@ -154,10 +162,6 @@ def main() -> None:
         shutil.rmtree(places.folder, ignore_errors=True)
     places.folder.mkdir(parents=True, exist_ok=True)
     asyncio.run(_supervise(places, fresh, listening))
-    if fresh:
-        shutil.rmtree(places.folder, ignore_errors=True)
-        places.supervisor_log.unlink()
-        places.lock.unlink()
 
 
 async def _supervise(places: Places, fresh: bool, listening: int) -> None:  # noqa: FBT001  # private

@@ -1,4 +1,4 @@
-"""The JVM's start-up cache: one throwaway broker whose loaded classes are kept, so that later ones start in half the time.
+"""The JVM's start-up cache: a throwaway broker's loaded classes are kept, so that later ones start in half the time.
 
 Comes after `jars`, under its lock. Safe to fail: without a cache everything starts, only slower.
 """

