@@ -1,12 +1,6 @@
-"""The only importer of kafka-python: what we use of it, with its errors turned into ours.
+"""Reading: `inbox.consumer` owns one `Consumer` and decides where it starts."""
 
-`outbox.producer` sends through `Producer`, `inbox.consumer` reads through `Consumer`, the command `kafka` makes and
-describes topics through `Admin`. What the client does under faults, and so why each argument is as it is:
-docs/decisions/kafka-client.md.
-"""
-
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,51 +9,16 @@ from kafka import (  # type: ignore[import-untyped]  # ships no types
     KafkaConsumer,
     TopicPartition,
 )
-from kafka import errors as theirs
 from kafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor  # type: ignore[import-untyped]  # as above
-from kafka.partitioner.default import murmur2  # type: ignore[import-untyped]  # as above
 from kafka.structs import OffsetAndMetadata  # type: ignore[import-untyped]  # as above
 
 from events.conf import EventsSettings
 from events.envelope import Headers
-from events.errors import EventsError, Permanent, Transient
-
-__all__ = ["murmur2"]
-
-Place = tuple[str, int]  # topic and partition
+from events.kafka._connection import connection
+from events.kafka._errors import Place, Rebalanced, our_errors, places_of
 
 MAX_POLL_INTERVAL_S = 300  # a member that does not poll for so long loses its partitions
 _CLOSE_WITHIN_S = 3.0
-# Given, so that a client starts while the broker is down and finds it alone.
-_API_VERSION = (4, 0)
-
-
-class BrokersAway(Transient):
-    """No broker answered in time, or the one that did cannot serve this now."""
-
-
-class Rebalanced(Transient):
-    """The group has moved on without this member: drop the work in hand and poll again."""
-
-
-class NotAuthorised(Permanent):
-    """The cluster's rules forbid it."""
-
-
-class NoOffset(EventsError):
-    """These partitions have no committed offset and no position: seek before the next poll."""
-
-    def __init__(self, places: Iterable[Place]) -> None:
-        self.places = frozenset(places)
-        super().__init__(f"no offset committed for {sorted(self.places)}")
-
-
-class OffsetOutOfRange(EventsError):
-    """The position of these partitions is no longer, or not yet, in the log: seek before the next poll."""
-
-    def __init__(self, places: Iterable[Place]) -> None:
-        self.places = frozenset(places)
-        super().__init__(f"position out of range in {sorted(self.places)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +52,7 @@ class Consumer:
 
     def __init__(self, settings: EventsSettings, *, topics: Sequence[str], assignments: Assignments) -> None:
         self._client = KafkaConsumer(
-            **_connection(settings),
+            **connection(settings),
             group_id=settings.group,
             enable_auto_commit=False,
             auto_offset_reset="none",
@@ -110,13 +69,13 @@ class Consumer:
 
         Raises NoOffset, OffsetOutOfRange, NotAuthorised.
         """
-        with _our_errors():
+        with our_errors():
             polled = self._client.poll(timeout_ms=_ms(timeout_s))
         return [_record(raw) for of_one_partition in polled.values() for raw in of_one_partition]
 
     def assignment(self) -> frozenset[Place]:
         """The partitions that this member believes to own."""
-        return _places(self._client.assignment())
+        return places_of(self._client.assignment())
 
     def partitions_of(self, topic: str) -> frozenset[Place]:
         """All partitions of a topic, whoever owns them."""
@@ -124,18 +83,18 @@ class Consumer:
 
     def committed(self, place: Place, *, timeout_s: float) -> int | None:
         """The group's offset, or None where it has none. Raises BrokersAway."""
-        with _our_errors():
+        with our_errors():
             offset: int | None = self._client.committed(TopicPartition(*place), timeout_ms=_ms(timeout_s))
         return offset
 
     def beginning_offsets(self, places: Iterable[Place], *, timeout_s: float) -> dict[Place, int]:
         """The offset of the oldest record still there. Raises BrokersAway."""
-        with _our_errors():
+        with our_errors():
             return _by_place(self._client.beginning_offsets(_partitions(places), timeout_ms=_ms(timeout_s)))
 
     def end_offsets(self, places: Iterable[Place], *, timeout_s: float) -> dict[Place, int]:
         """The offset that the next record will have. Raises BrokersAway."""
-        with _our_errors():
+        with our_errors():
             return _by_place(self._client.end_offsets(_partitions(places), timeout_ms=_ms(timeout_s)))
 
     def seek(self, place: Place, offset: int) -> None:
@@ -164,7 +123,7 @@ class Consumer:
         """As `commit`, but whoever owns them: for the positions at which a new group starts. Raises as `commit`."""
         theirs_too = {TopicPartition(*place): OffsetAndMetadata(offset, "", -1) for place, offset in offsets.items()}
         if theirs_too:
-            with _our_errors():
+            with our_errors():
                 self._client.commit(theirs_too, timeout_ms=_ms(timeout_s))
 
     def close(self) -> None:
@@ -181,56 +140,17 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # untyped bas
     def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """As the client names it."""
         if assigned:
-            self._assignments.assigned(_places(assigned))
+            self._assignments.assigned(places_of(assigned))
 
     def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """As the client names it."""
         if revoked:
-            self._assignments.revoked(_places(revoked))
+            self._assignments.revoked(places_of(revoked))
 
     def on_partitions_lost(self, lost: Iterable[TopicPartition]) -> None:
         """As the client names it."""
         if lost:
-            self._assignments.lost(_places(lost))
-
-
-def _connection(settings: EventsSettings) -> dict[str, Any]:
-    """What every client is told."""
-    return {
-        "bootstrap_servers": list(settings.brokers),
-        "security_protocol": settings.security_protocol,
-        "sasl_mechanism": settings.sasl_mechanism or None,
-        "sasl_plain_username": settings.sasl_username or None,
-        "sasl_plain_password": settings.sasl_password or None,
-        "ssl_cafile": settings.ssl_cafile or None,
-        "ssl_certfile": settings.ssl_certfile or None,
-        "ssl_keyfile": settings.ssl_keyfile or None,
-        "api_version": _API_VERSION,
-        "allow_auto_create_topics": False,
-        # The default of 30 s is how long a client may stay away after the broker is back.
-        "reconnect_backoff_max_ms": 1000,
-    }
-
-
-@contextmanager
-def _our_errors() -> Iterator[None]:
-    try:
-        yield
-    except theirs.NoOffsetForPartitionError as error:
-        raise NoOffset(_places(error.args[0])) from error
-    except theirs.OffsetOutOfRangeError as error:
-        raise OffsetOutOfRange(_places(error.args[0])) from error
-    except (
-        theirs.CommitFailedError,
-        theirs.IllegalGenerationError,
-        theirs.RebalanceInProgressError,
-        theirs.UnknownMemberIdError,
-    ) as error:
-        raise Rebalanced(type(error).__name__) from error
-    except theirs.AuthorizationError as error:
-        raise NotAuthorised(type(error).__name__) from error
-    except theirs.KafkaError as error:
-        raise BrokersAway(type(error).__name__) from error
+            self._assignments.lost(places_of(lost))
 
 
 def _record(raw: Any) -> Record:
@@ -241,10 +161,6 @@ def _record(raw: Any) -> Record:
 
 def _ms(seconds: float) -> int:
     return int(seconds * 1000)
-
-
-def _places(partitions: Iterable[TopicPartition]) -> frozenset[Place]:
-    return frozenset((partition.topic, partition.partition) for partition in partitions)
 
 
 def _partitions(places: Iterable[Place]) -> list[TopicPartition]:
