@@ -103,5 +103,22 @@ def record_skipped(*, topic: str, partition: int, offset: int) -> None:
     _write(logging.INFO, "unknown type skipped", topic=topic, partition=partition, offset=offset)
 
 
+def record_not_settled(*, topic: str, partition: int, offset: int) -> None:
+    """No handler is to blame, yet a record could not be settled; called inside the `except`."""
+    CONSUMER_ERRORS.labels(topic, UNKNOWN, NO_HANDLER).inc()
+    _write(logging.ERROR, "not settled", exc_info=True, topic=topic, partition=partition, offset=offset)
+
+
+def record_out_of_range(*, topic: str, partition: int, offset: int) -> None:
+    """The group's position was no longer in the log, so what lay there was never read; it starts at `offset`."""
+    CONSUMER_ERRORS.labels(topic, UNKNOWN, NO_HANDLER).inc()
+    _write(logging.ERROR, "position out of range", topic=topic, partition=partition, offset=offset)
+
+
+def record_refused(*, reason: str, wait_s: float) -> None:
+    """The brokers answer, but refuse this member something (permission, topic); it asks again after `wait_s`."""
+    _write(logging.ERROR, "refused by kafka", reason=reason, wait_s=round(wait_s, 3))
+
+
 def _write(level: int, event: str, *, exc_info: bool = False, **fields: Any) -> None:
     _log.log(level, event, exc_info=exc_info, extra={"marker": "kafka", **fields})

@@ -3,13 +3,16 @@
 A project writes the table once (see `accounts/routes.py`); `inbox.delivery` reads it for each message.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from events.event import Event
+
+NAME_MOST = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +65,40 @@ class Routes:
     def __init__(self, *entries: Route | Unhandled) -> None:
         self.entries = entries
         self.classes: dict[str, type[Event]] = {entry.event.type: entry.event for entry in entries}
+        self._handled = [entry for entry in entries if isinstance(entry, Route)]
+        self._by_type = {
+            event_type: tuple(route for route in self._handled if route.event.type == event_type)
+            for event_type in self.classes
+        }
 
     def handlers_of(self, event_type: str) -> Sequence[Route]:
         """The routes of one type, in the order of the table."""
-        return [entry for entry in self.entries if isinstance(entry, Route) and entry.event.type == event_type]
+        return self._by_type.get(event_type, ())
+
+    def topics(self, names: Mapping[str, str]) -> set[str]:
+        """The topics that the classes of the table live on, `names` being EVENTS["TOPICS"]."""
+        return {names[entry.event.topic] for entry in self.entries}
 
     def problems(self) -> list[str]:
-        """What is wrong with the table: names that repeat, a class that is both handled and not."""
-        return [*self._repeated_names(), *self._contradictions()]
+        """What is wrong with the table."""
+        return [*self._wrong_names(), *self._repeated_names(), *self._repeated_types(), *self._contradictions()]
+
+    def _wrong_names(self) -> Iterable[str]:
+        names = (route.name for route in self._handled)
+        return (
+            f"handler name {name!r} is not 1 to {NAME_MOST} long" for name in names if not 0 < len(name) <= NAME_MOST
+        )
 
     def _repeated_names(self) -> Iterable[str]:
-        names = [entry.name for entry in self.entries if isinstance(entry, Route)]
-        return (f"handler name {name!r} stands twice" for name in sorted({n for n in names if names.count(n) > 1}))
+        counted = Counter(route.name for route in self._handled)
+        return (f"handler name {name!r} stands twice" for name, count in counted.items() if count > 1)
+
+    def _repeated_types(self) -> Iterable[str]:
+        classes = {entry.event for entry in self.entries}
+        counted = Counter(event.type for event in classes)
+        return (f"type {event_type!r} is said by two classes" for event_type, count in counted.items() if count > 1)
 
     def _contradictions(self) -> Iterable[str]:
-        handled = {entry.event for entry in self.entries if isinstance(entry, Route)}
+        handled = {route.event for route in self._handled}
         silent = {entry.event for entry in self.entries if isinstance(entry, Unhandled)}
         return (f"{event.type} is routed and unhandled" for event in handled & silent)

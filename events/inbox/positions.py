@@ -1,0 +1,71 @@
+"""Where reading begins and ends: the client is told to decide nothing by itself, so all of it is decided here.
+
+`consumer` calls this when a poll says that partitions have no offset, or one that lies outside the log.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from events import observe
+from events.kafka import BrokersAway, Consumer, Place, Rebalanced
+
+_WITHIN_S = 5.0
+
+
+def begin(kafka: Consumer, places: Iterable[Place], *, start_from: str) -> None:
+    """Give a first position to `places`, which have no committed offset. Raises BrokersAway, Rebalanced.
+
+    `start_from` (`latest`, `earliest`) counts at the group's very first start on a topic alone, and then for all its
+    partitions at once, so that members who come a moment later begin where the first one did. Committed before
+    anything is read: a group that dies at once must not start at `latest` a second time and lose what came between.
+    """
+    places = set(places)
+    for topic in sorted({topic for topic, _ in places}):
+        offsets = _of_topic(kafka, topic, start_from=start_from)
+        kafka.commit_for_all(offsets, timeout_s=_WITHIN_S)
+        _seek(kafka, {place: offset for place, offset in offsets.items() if place in places})
+
+
+def begin_again(kafka: Consumer, places: Iterable[Place]) -> None:
+    """Put `places`, whose position is not in the log, to the oldest record there. Raises BrokersAway."""
+    offsets = kafka.beginning_offsets(places, timeout_s=_WITHIN_S)
+    for (topic, partition), offset in offsets.items():
+        observe.record_out_of_range(topic=topic, partition=partition, offset=offset)
+    _seek(kafka, offsets)
+
+
+def _of_topic(kafka: Consumer, topic: str, *, start_from: str) -> dict[Place, int]:
+    every = kafka.partitions_of(topic)
+    missing = {place for place in every if kafka.committed(place, timeout_s=_WITHIN_S) is None}
+    if missing == every and start_from == "latest":
+        return kafka.end_offsets(missing, timeout_s=_WITHIN_S)
+    return kafka.beginning_offsets(missing, timeout_s=_WITHIN_S)
+
+
+def _seek(kafka: Consumer, offsets: dict[Place, int]) -> None:
+    for place, offset in offsets.items():
+        try:
+            kafka.seek(place, offset)
+        except Rebalanced:
+            continue  # another member's by now, who finds what was committed
+
+
+class End:
+    """The end of what lies in this member's partitions when it first sees each of them."""
+
+    def __init__(self, kafka: Consumer) -> None:
+        self._kafka = kafka
+        self._ends: dict[Place, int] = {}
+
+    def is_reached(self, settled: Mapping[Place, int]) -> bool:
+        """Whether all of it is settled, in this run or before; not while nothing is assigned or nobody answers."""
+        mine = self._kafka.assignment()
+        try:
+            self._ends |= self._kafka.end_offsets(mine - self._ends.keys(), timeout_s=_WITHIN_S)
+            return bool(mine) and all(self._reached(place, settled) >= self._ends[place] for place in mine)
+        except BrokersAway:
+            return False
+
+    def _reached(self, place: Place, settled: Mapping[Place, int]) -> int:
+        if place in settled:
+            return settled[place]
+        return self._kafka.committed(place, timeout_s=_WITHIN_S) or 0

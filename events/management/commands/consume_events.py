@@ -1,0 +1,50 @@
+"""`manage.py consume_events`: bring each event from Kafka to its handlers, until a signal.
+
+Builds the loop of `inbox.consumer` and runs it; the first SIGTERM lets it finish the batch in hand.
+"""
+
+from argparse import ArgumentParser
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from events.conf import EventsSettings
+from events.inbox.consumer import Consumer
+from events.probes import probes
+from events.stop import stop_on_signals
+
+
+class Command(BaseCommand):
+    """Parse, build, run."""
+
+    help = "Read events from Kafka and hand them to the handlers that the routes name."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """What the settings say holds where an option is not given."""
+        parser.add_argument("--topics", help="comma list of topics; those of all routed events by default")
+        parser.add_argument("--group", help="consumer group")
+        parser.add_argument("--from", dest="consumer_from", choices=["earliest", "latest"],
+                            help="where a group begins that has never read the topic")  # fmt: skip
+        parser.add_argument("--port", dest="consumer_port", type=int, help="of the probes; 0 takes a free one")
+        parser.add_argument("--once", action="store_true", help="handle what is there now, then end")
+
+    def handle(self, **options: Any) -> None:
+        """Run until a signal, or until the end with --once."""
+        settings = _settings(options)
+        routes = settings.load_routes()
+        topics = options["topics"].split(",") if options["topics"] else sorted(routes.topics(settings.topics))
+        if not topics:
+            raise CommandError("The routes name no event, so there is no topic to read. Give --topics.")
+        with (
+            stop_on_signals(settings.stop_within_s) as stop,
+            probes(settings.probes_host, settings.consumer_port) as health,
+        ):
+            consumer = Consumer(settings=settings, topics=topics, routes=routes, health=health)
+            consumer.run(stop, once=options["once"])
+
+
+def _settings(options: Mapping[str, Any]) -> EventsSettings:
+    given = {name: options[name] for name in ("group", "consumer_from", "consumer_port") if options[name] is not None}
+    return replace(EventsSettings.current(), **given)
