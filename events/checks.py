@@ -7,6 +7,7 @@ from django.apps import AppConfig
 from django.core.checks import CheckMessage, Error, register
 
 from events.conf import EventsSettings, required_names
+from events.routing import event_classes
 
 
 @register
@@ -18,3 +19,20 @@ def check_events_settings(app_configs: Sequence[AppConfig] | None, **options: An
         hint = f"EVENTS takes the fields of events.conf.EventsSettings; needed: {', '.join(required_names())}."
         return [Error(f"EVENTS: {error}", hint=hint, id="events.E001")]
     return [Error(str(problem), id="events.E002") for problem in problems]
+
+
+@register
+def check_every_event_is_routed(app_configs: Sequence[AppConfig] | None, **options: Any) -> list[CheckMessage]:
+    """Each event class of an installed app stands in the routes, handled or not on purpose, and has a topic."""
+    try:
+        settings = EventsSettings.current()
+        routed = {entry.event for entry in settings.load_routes().entries}
+    except (TypeError, AttributeError, ImportError):
+        return []  # told above
+    hint = 'Route it: on(…, name="…"), or unhandled(…, because="…").'
+    return [
+        *(Error(f"{one.type} has no entry in {settings.routes}", hint=hint, obj=one, id="events.E003")
+          for one in event_classes() if one not in routed),
+        *(Error(f"{one.type}: EVENTS TOPICS has no {one.topic!r}", obj=one, id="events.E004")
+          for one in event_classes() if one.topic not in settings.topics),
+    ]  # fmt: skip

@@ -4,11 +4,13 @@ A project writes the table once (see `accounts/routes.py`); `inbox.delivery` rea
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
+
+from django.apps import AppConfig, apps
 
 from events.event import Event
 
@@ -57,6 +59,23 @@ def on(event: type[Event], handler: Handler, *, name: str) -> Route:
 def unhandled(event: type[Event], *, because: str) -> Unhandled:
     """Say that nothing here handles `event`, and why."""
     return Unhandled(event, because)
+
+
+def event_classes() -> list[type[Event]]:
+    """Every event class of the installed apps that this process has loaded, by type."""
+    concrete = (one for one in _subclasses(Event) if hasattr(one, "type"))
+    return sorted((one for one in concrete if app_of(one)), key=lambda one: one.type)
+
+
+def app_of(event: type[Event]) -> AppConfig | None:
+    """The installed app that defines a class; None for one of a test or a script."""
+    return apps.get_containing_app_config(event.__module__)
+
+
+def _subclasses(event: type[Event]) -> Iterator[type[Event]]:
+    for subclass in event.__subclasses__():
+        yield subclass
+        yield from _subclasses(subclass)
 
 
 class Routes:

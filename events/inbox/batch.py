@@ -35,12 +35,12 @@ from events.trace import following
 class Progress:
     """How far a batch came: for each partition the next offset, or the one to take up again.
 
-    `away` names the part that was missing, if that is why something is unsettled.
+    `away` says which part was missing, if that is why something is unsettled.
     """
 
     settled: dict[Place, int] = field(default_factory=dict)
     unsettled: dict[Place, int] = field(default_factory=dict)
-    away: str | None = None
+    away: Away | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +86,14 @@ def _handle_one_by_one(opened: Sequence[Opened], group: str) -> Progress:
         place, offset = place_of(one), one.record.offset
         if place in progress.unsettled:
             continue
-        outcome = Away(progress.away) if progress.away else handle_together([one], group=group)
+        outcome = progress.away or handle_together([one], group=group)
         match outcome:
             case Committed():
                 progress.settled[place] = offset + 1
             case Failed():
                 progress.unsettled[place] = offset
-            case Away(part):
-                progress.away = part
+            case Away():
+                progress.away = outcome
                 progress.unsettled[place] = offset
             case _:
                 assert_never(outcome)
@@ -102,7 +102,7 @@ def _handle_one_by_one(opened: Sequence[Opened], group: str) -> Progress:
 
 def _work(opened: Sequence[Opened], group: str) -> Committed | Failed | Away:
     incoming = [one for one in opened if isinstance(one, Incoming)]
-    done = _deliver_new(incoming, group) if incoming else []
+    done = _deliver_new(incoming, group, alone=len(opened) == 1) if incoming else []
     if not isinstance(done, list):
         return done
     unreadable = [one for one in opened if isinstance(one, Unreadable)]
@@ -110,7 +110,7 @@ def _work(opened: Sequence[Opened], group: str) -> Committed | Failed | Away:
     return Committed(done, buried)
 
 
-def _deliver_new(incoming: Sequence[Incoming], group: str) -> list[Done] | Failed | Away:
+def _deliver_new(incoming: Sequence[Incoming], group: str, *, alone: bool) -> list[Done] | Failed | Away:
     new = store.receive(group=group, event_ids=[one.received.id for one in incoming])
     done = []
     for one in incoming:
@@ -118,7 +118,7 @@ def _deliver_new(incoming: Sequence[Incoming], group: str) -> list[Done] | Faile
             continue
         new.discard(one.received.id)  # the same event may stand in one batch twice
         for route in one.routes:
-            outcome = deliver(one, route, check_constraints=len(incoming) == 1)
+            outcome = deliver(one, route, alone=alone)
             if not isinstance(outcome, Done):
                 return outcome
             done.append(outcome)
@@ -128,7 +128,7 @@ def _deliver_new(incoming: Sequence[Incoming], group: str) -> list[Done] | Faile
 
 def _without_a_handler(error: Error, opened: Sequence[Opened]) -> Failed | Away:
     if database_is_away(error):
-        return Away("database")
+        return Away("database", error)
     if len(opened) == 1:  # together with others nobody knows yet whose it is
         record = opened[0].record
         observe.record_not_settled(topic=record.topic, partition=record.partition, offset=record.offset)

@@ -117,7 +117,7 @@ class Consumer:
         self._settled |= progress.settled
         self._holds.forget(progress.settled)
         for place, offset in progress.unsettled.items():
-            self._hold(place, offset, away=progress.away)
+            self._hold(place, offset, away=progress.away.part if progress.away else None)
 
     def _hold(self, place: Place, offset: int, *, away: str | None) -> None:
         """Read on from `offset` after a while; the partition's later records wait with it."""

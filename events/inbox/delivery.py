@@ -16,6 +16,7 @@ from events.errors import Transient
 from events.event import Event
 from events.inbox import store
 from events.kafka import Record
+from events.outbox.publish import OutOfOrder, TooManyKeys
 from events.routing import Delivery, Route, Routes
 from events.trace import following, is_valid, new_traceparent
 
@@ -76,6 +77,7 @@ class Away:
     """The surroundings failed, not the event: wait. `part` is `database`, or the handler whose own part is away."""
 
     part: str
+    error: Exception
 
 
 Outcome = Done | Failed | Away
@@ -97,20 +99,21 @@ def open_record(record: Record, routes: Routes) -> Opened:
     return _read(record, received, event_class, routes)
 
 
-def deliver(incoming: Incoming, route: Route, *, check_constraints: bool) -> Outcome:
+def deliver(incoming: Incoming, route: Route, *, alone: bool) -> Outcome:
     """Call one handler under the event's trace. Never raises what the handler raised.
 
-    `check_constraints` brings what a deferred constraint has against it out here rather than at the commit.
+    `alone`: no other event shares the transaction, so whatever is wrong with it is this one's own doing. Then what
+    a deferred constraint has against its writes comes out here too, rather than at the commit.
     """
     delivery = Delivery(incoming.received.id, route.name, incoming.received.time)
     started = time.perf_counter()
     with following(incoming.trace):
         try:
             route.handler(incoming.event, delivery)
-            if check_constraints:
+            if alone:
                 store.check_constraints()
         except Exception as error:  # noqa: BLE001 - the border: a handler may raise anything
-            return _failure(error, incoming, route)
+            return _failure(error, incoming, route, alone=alone)
     return Done(incoming, route, ms=(time.perf_counter() - started) * 1000)
 
 
@@ -134,11 +137,13 @@ def _read(record: Record, received: Received, event_class: type[Event], routes: 
     return Incoming(record, received, event, routes.handlers_of(received.type), trace)
 
 
-def _failure(error: Exception, incoming: Incoming, route: Route) -> Failed | Away:
+def _failure(error: Exception, incoming: Incoming, route: Route, *, alone: bool) -> Failed | Away:
     if isinstance(error, Transient):
-        return Away(route.name)
+        return Away(route.name, error)
     if _session_is_lost() or (isinstance(error, Error) and database_is_away(error)):
-        return Away("database")
+        return Away("database", error)
+    if isinstance(error, OutOfOrder | TooManyKeys) and not alone:
+        return Failed(error)  # of all that this transaction published, not of this handler
     observe.record_delivery_failed(
         topic=incoming.record.topic,
         event_id=incoming.received.id,
