@@ -83,12 +83,11 @@ class Running:
         self._paused = False
 
     async def _spawn(self, argv: list[str]) -> Process:
-        identity = self.part.identity
-        command = bound([*identity.prefix, *argv], self.part.stop_signal)
+        command = bound(argv, self.part.stop_signal)
         with self._log.open("ab") as output:
             return await create_subprocess_exec(
                 *command, stdin=DEVNULL, stdout=output, stderr=STDOUT, cwd=CHECKOUT,
-                env=os.environ | {"LC_ALL": "C"}, start_new_session=True, user=identity.user,
+                env=os.environ | {"LC_ALL": "C"}, start_new_session=True,
             )  # fmt: skip
 
     async def _ready(self, process: Process, seen: int) -> None:

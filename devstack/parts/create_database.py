@@ -1,4 +1,4 @@
-"""Makes the application's database before the server's first start: `python -m … POSTGRES DATA`.
+"""Makes the application's database before the server's first start: `python -m … POSTGRES --single ARGUMENT...`.
 
 The server's single-user mode needs no port and no client; it reads SQL from its standard input.
 """
@@ -9,6 +9,5 @@ import sys
 from devstack.parts.postgres import DATABASE
 
 if __name__ == "__main__":
-    postgres, data = sys.argv[1:]
     statement = f"CREATE DATABASE {DATABASE}\n"
-    subprocess.run([postgres, "--single", "-D", data, "postgres"], input=statement, text=True, check=True)
+    subprocess.run(sys.argv[1:], input=statement, text=True, check=True)

@@ -5,7 +5,6 @@ import signal
 from pathlib import Path
 
 from devstack.java import java
-from devstack.unprivileged import Identity
 
 _PROPERTIES = """\
 process.roles=broker,controller
@@ -49,7 +48,6 @@ class Kafka:
     name = "kafka"
     ready_line = b"Kafka Server started"
     stop_signal = signal.SIGTERM
-    identity = Identity()
 
     def __init__(self, folder: Path, ports: list[int]) -> None:
         self.folder = folder / "kafka"

@@ -4,8 +4,6 @@ import signal
 from pathlib import Path
 from typing import Protocol
 
-from devstack.unprivileged import Identity
-
 
 class Part(Protocol):
     """One server: how to set it up, start it, see that it is ready and end it."""
@@ -13,7 +11,6 @@ class Part(Protocol):
     name: str
     ready_line: bytes
     stop_signal: signal.Signals
-    identity: Identity
     ports: list[int]
 
     @property

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from devstack.errors import DevstackError
-from devstack.unprivileged import hand_over, ordinary
+from devstack.unprivileged import hand_over, unprivileged
 
 DATABASE = "usercenter"
 
@@ -31,14 +31,13 @@ class Postgres:
     def __init__(self, folder: Path, ports: list[int]) -> None:
         self.folder = folder / "postgres"
         self.ports = ports
-        self.identity = ordinary()
         self.data = self.folder / "data"
         self.made = self.folder / "made"
 
     def configure(self) -> None:
         """Clear away a data folder whose making was cut short."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        hand_over(self.folder, self.identity)
+        hand_over(self.folder, program=_bin() / "postgres")
         if not self.made.exists():
             shutil.rmtree(self.data, ignore_errors=True)
 
@@ -47,8 +46,9 @@ class Postgres:
         """Make the cluster and the application's database."""
         locale = ["-E", "UTF8", "--locale-provider=builtin", "--locale=C.UTF-8"]
         initdb = [str(_bin() / "initdb"), "-D", str(self.data), "-U", "postgres", "-A", "trust", *locale]
-        create = [sys.executable, "-m", "devstack.parts.create_database", str(_bin() / "postgres"), str(self.data)]
-        return [initdb, create]
+        single = [str(_bin() / "postgres"), "--single", "-D", str(self.data), "postgres"]
+        create = [sys.executable, "-m", "devstack.parts.create_database", *unprivileged(single)]
+        return [unprivileged(initdb), create]
 
     @property
     def argv(self) -> list[str]:
@@ -63,7 +63,7 @@ class Postgres:
             "timezone": "UTC",
         }
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
-        return [str(_bin() / "postgres"), "-D", str(self.data), *options]
+        return unprivileged([str(_bin() / "postgres"), "-D", str(self.data), *options])
 
     @property
     def environ(self) -> dict[str, str]:

@@ -4,8 +4,6 @@ import signal
 import sys
 from pathlib import Path
 
-from devstack.unprivileged import Identity
-
 
 class Smtp:
     """Accepts every mail and keeps it as a file."""
@@ -13,7 +11,6 @@ class Smtp:
     name = "smtp"
     ready_line = b"ready to accept mail"
     stop_signal = signal.SIGTERM
-    identity = Identity()
 
     def __init__(self, folder: Path, ports: list[int]) -> None:
         self.folder = folder / "mail"

