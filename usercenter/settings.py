@@ -136,12 +136,14 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_timeout": 0.5, "socket_connect_timeout": 0.5, "retry_on_timeout": False, "max_retries": 0,
 }  # fmt: skip
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a worker outlasts any outage
 CELERY_TASK_PUBLISH_RETRY = False
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_POOL = "threads"  # tasks wait for sockets; processes would take 35 MB more and start no sooner
 CELERY_WORKER_CONCURRENCY = 2
 CELERY_BEAT_SCHEDULER = "celery.beat.Scheduler"  # keeps no file: every entry may run again at a restart
 CELERY_BEAT_SCHEDULE = {
