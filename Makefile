@@ -8,7 +8,7 @@ LOCKS  := requirements.txt requirements-dev.txt requirements-next.txt
 DJANGO_LTS := django<5.3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test test-next lint format lock
+.PHONY: help setup run demo test test-next lint format schemas lock
 
 help: ## List the targets
 	@awk -F ' ## ' '/^[a-z-]+:.* ## / { split($$1, name, ":"); printf "make %-10s %s\n", name[1], $$2 }' $(MAKEFILE_LIST)
@@ -24,20 +24,25 @@ demo: setup ## Show the whole way of each event, on real parts, and end
 test: setup ## Run the test suite on real parts (ARGS="-k name" narrows it)
 	@$(BIN)/python -m pytest $(ARGS)
 
-# Warnings of the consistency check are off: it alone asks the database, which lint does without.
-lint: export DEBUG := on
-lint: export DATABASE_URL := postgres://nobody@127.0.0.1:1/none
-lint: setup ## Check formatting, lint, types, imports, migrations and the locks
+# Nothing of these asks a database, but for the consistency check of makemigrations, whose warning is off.
+lint schemas: export DEBUG := on
+lint schemas: export DATABASE_URL := postgres://nobody@127.0.0.1:1/none
+
+lint: setup ## Check formatting, lint, types, imports, migrations, schemas and the locks
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy .
 	$(BIN)/lint-imports
 	$(BIN)/python -W 'ignore:Got an error checking a consistent migration history' manage.py makemigrations --check --dry-run
+	$(BIN)/python manage.py schemas --check
 	$(BIN)/python -m security.audit $(LOCKS)
 
 format: setup ## Format the code and fix what ruff can fix
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
+
+schemas: setup ## Write each event's JSON Schema from its class
+	$(BIN)/python manage.py schemas
 
 # ── locks ───────────────────────────────────────────────────────────────────────────────────
 
