@@ -65,6 +65,7 @@ class EventsSettings:
     consumer_commit_interval_ms: int = 1_000
     consumer_batch: int = 500
     probes_host: str = "127.0.0.1"
+    database_direct_url: str = field(default="", repr=False)
     relay_port: int = 9101
     consumer_port: int = 9102
     stop_within_s: int = 20
@@ -100,6 +101,8 @@ class EventsSettings:
             yield Problem("KAFKA_GROUP_ID", "not empty", "''")
         if not self.source:
             yield Problem("EVENT_SOURCE", "not empty", "''")
+        if not self.database_direct_url.startswith(("postgres://", "postgresql://")):
+            yield Problem("DATABASE_DIRECT_URL", "postgres://USER:PASSWORD@HOST:PORT/NAME", "something else")
 
     def _wrong_kafka(self) -> Iterable[Problem]:
         yield from _wrong_brokers(self.brokers)

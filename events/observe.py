@@ -60,6 +60,23 @@ def record_producer_replaced(*, reason: str) -> None:
     _write(logging.WARNING, "producer replaced", reason=reason)
 
 
+def record_owning() -> None:
+    """This relay owns the outbox now."""
+    _write(logging.INFO, "relay owns")
+
+
+def record_standing_by() -> None:
+    """Another relay owns the outbox; this one takes over when it is gone."""
+    _write(logging.INFO, "relay stands by")
+
+
+def record_held_back(*, topic: str, event_id: UUID, attempt: int, wait_s: float) -> None:
+    """The broker refused an outbox record; its key waits, the others go on."""
+    _write(
+        logging.WARNING, "held back", topic=topic, event_id=str(event_id), attempt=attempt, wait_s=round(wait_s, 3)
+    )
+
+
 def record_record_dead(*, topic: str, event_id: UUID, reason: str) -> None:
     """An outbox record can never be sent and was set dead."""
     _write(logging.ERROR, "outbox record dead", topic=topic, event_id=str(event_id), reason=reason)

@@ -52,7 +52,7 @@ class Producer:
             max_request_size=max(settings.producer_batch_bytes, _REQUEST_BYTES_LEAST),
             linger_ms=settings.producer_linger_ms,
             delivery_timeout_ms=settings.producer_delivery_timeout_ms,
-            request_timeout_ms=min(5_000, settings.producer_delivery_timeout_ms),
+            request_timeout_ms=_request_timeout_ms(settings),
             max_block_ms=3_000,
         )
 
@@ -95,6 +95,11 @@ class Producer:
             if cluster.partitions_for_topic(topic) is not None:
                 return
         raise NotAuthorised(topic) if topic in cluster.unauthorized_topics else UnknownTopic(topic)
+
+
+def _request_timeout_ms(settings: EventsSettings) -> int:
+    # Room for a second request within the delivery timeout, as the client demands.
+    return min(5_000, (settings.producer_delivery_timeout_ms - settings.producer_linger_ms) // 2)
 
 
 def _wait_for_answer(future: Any) -> None:

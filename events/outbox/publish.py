@@ -7,6 +7,7 @@ the id in this order: docs/decisions/publish.md.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
@@ -96,8 +97,7 @@ def _sealed(event: Event, actor: Actor | None, configured: EventsSettings) -> tu
 
 
 def _in_callers_transaction() -> bool:
-    # A test case's own transaction would hide a caller that opens none: Django marks it, privately.
-    return any(not block._from_testcase for block in connection.atomic_blocks)  # noqa: SLF001
+    return any(not _is_test_cases(block) for block in connection.atomic_blocks)
 
 
 def _refuse_too_large(event: Event, envelope: Envelope) -> None:
@@ -123,4 +123,9 @@ def _note(xid: int, lock: tuple[str, str]) -> None:
 
 def _in_a_test_case() -> bool:
     # Within one test case's transaction many services follow one another, in any order and without harm.
-    return bool(connection.atomic_blocks[0]._from_testcase)  # noqa: SLF001 - as above
+    return _is_test_cases(connection.atomic_blocks[0])
+
+
+def _is_test_cases(block: Any) -> bool:
+    # A test case's own transaction would hide a caller that opens none: Django marks it, privately.
+    return bool(block._from_testcase)  # noqa: SLF001 - no public mark
