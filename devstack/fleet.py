@@ -3,7 +3,7 @@
 import asyncio
 import json
 import sys
-from asyncio.subprocess import PIPE, STDOUT, create_subprocess_exec
+from asyncio.subprocess import PIPE, create_subprocess_exec
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -123,11 +123,11 @@ class Fleet:
 
     async def _get_jars(self) -> None:
         command = [sys.executable, "-m", "devstack.jars"]
-        process = await create_subprocess_exec(*command, stdout=PIPE, stderr=STDOUT, cwd=CHECKOUT)
+        process = await create_subprocess_exec(*command, stdout=PIPE, stderr=PIPE, cwd=CHECKOUT)
         assert process.stdout is not None  # noqa: S101  # for the type checker: PIPE was asked for
-        said = []
+        assert process.stderr is not None  # noqa: S101  # likewise
         async for line in process.stdout:
-            said.append(line.decode().rstrip())
-            self._say(said[-1])
+            self._say(line.decode().rstrip())
+        error = await process.stderr.read()
         if await process.wait():
-            raise DevstackError("The Kafka jars could not be fetched:\n" + "\n".join(said[-5:]))
+            raise DevstackError(f"The Kafka jars could not be fetched from Maven Central: {error.decode().strip()}")

@@ -9,6 +9,7 @@ import hashlib
 import logging
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,13 +35,15 @@ _RECIPE = EnvironmentSpec(
     exclusions=[f"org.apache.kafka:connect-{name}" for name in ("api", "json", "runtime", "transforms")],
 )
 
+_TRIES = 3
+
 
 def main() -> None:
     """Make the jars, and then the start-up cache of the Java that is installed here, where they are missing."""
     home = kafka_home()
     with _one_at_a_time():
         if not home.is_dir():
-            _build(home)
+            _build_in_tries(home)
         training.train_once(home)
 
 
@@ -51,6 +54,20 @@ def _one_at_a_time() -> Iterator[None]:
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def _build_in_tries(home: Path) -> None:
+    """A network may fail once; nothing of a failed try is used again."""
+    for left in reversed(range(_TRIES)):
+        try:
+            _build(home)
+        # What requests, jgo and we raise.
+        except (OSError, RuntimeError, DevstackError) as error:
+            if not left:
+                sys.exit(str(error))
+            print(f"that failed, trying again: {error}", flush=True)
+        else:
+            return
 
 
 def _build(home: Path) -> None:

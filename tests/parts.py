@@ -10,7 +10,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from devstack import Stack, stack
+from devstack import DevstackError, Stack, stack
 
 _LISTING_ONLY = ("help", "version", "collectonly", "showfixtures", "show_fixtures_per_test", "markers", "setupplan")
 _NOBODY_THERE = {
@@ -36,7 +36,10 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]
 
 def _start(config: pytest.Config) -> Stack:
     until_the_end = ExitStack()
-    parts = until_the_end.enter_context(stack(f"tests-{os.getpid()}", fresh=True))
+    try:
+        parts = until_the_end.enter_context(stack(f"tests-{os.getpid()}", fresh=True))
+    except DevstackError as error:
+        raise pytest.UsageError(str(error)) from error
     config.add_cleanup(until_the_end.close)
     config.stash[_PARTS] = parts
     return parts
