@@ -22,6 +22,7 @@ from events.outbox.store import DatabaseAway, Pending
 from events.outbox.wakeup import Wakeup
 from events.probes import Health
 from events.stop import Stop
+from events.trace import following
 
 WINDOW = 2_000  # records read and not yet marked
 READ_AT_ONCE = 500
@@ -138,9 +139,10 @@ class Relay:
     def _keep(self, collected: Collected) -> None:
         for record, at in collected.acknowledged:
             self._acknowledged[record.id] = at
-            observe.record_published(
-                topic=record.envelope.topic, event_id=record.event_id, partition=at.partition, offset=at.offset
-            )
+            with following(record.traceparent):
+                observe.record_published(
+                    topic=record.envelope.topic, event_id=record.event_id, partition=at.partition, offset=at.offset
+                )
         if collected.acknowledged:
             self._all_is_there()
 

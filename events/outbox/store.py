@@ -90,6 +90,11 @@ class Pending:
         """Records that share it must arrive in the order of their ids."""
         return self.envelope.topic, self.envelope.key
 
+    @property
+    def traceparent(self) -> str | None:
+        """The trace of the change that published it."""
+        return next((value.decode() for name, value in self.envelope.headers if name == "traceparent"), None)
+
 
 def insert(event: Event, *, event_id: UUID, envelope: Envelope) -> int:
     """Write one record; gives the number of the transaction."""

@@ -1,0 +1,74 @@
+"""Operators' pages: what the outbox holds and what was parked, to be looked at only.
+
+Neither shows the data of an event, which may be personal: ids, states and reasons say what to do.
+"""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from events.models import OutboxRecord, ParkedDelivery
+
+
+class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]  # Django takes none at run time
+    """A list and its pages without any way to change a thing."""
+
+    show_full_result_count = False  # the tables are long
+    ordering = ("-id",)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Records come from transactions alone."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """What was recorded stays so."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Retention deletes."""
+        return False
+
+
+class State(admin.SimpleListFilter):
+    """Pending, published or dead."""
+
+    title = "state"
+    parameter_name = "state"
+    _CONDITIONS = {
+        "pending": {"published_at__isnull": True, "dead_at__isnull": True},
+        "published": {"published_at__isnull": False},
+        "dead": {"dead_at__isnull": False},
+    }
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """The choices."""
+        return [(state, state) for state in self._CONDITIONS]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        """Those in the chosen state."""
+        return queryset.filter(**self._CONDITIONS.get(self.value() or "", {}))
+
+
+@admin.register(OutboxRecord)
+class OutboxRecordAdmin(ReadOnly):
+    """Events on their way to Kafka, on record there, or dead."""
+
+    list_display = ("id", "topic", "type", "key", "created_at", "published_at", "dead_at", "attempts", "error")
+    list_filter = (State, "topic", "type")
+    search_fields = ("key",)
+    search_help_text = "The whole key: a user's id"
+    exclude = ("headers", "value")
+
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
+        """By the whole key, which has an index."""
+        return (queryset.filter(key=search_term) if search_term else queryset), False
+
+
+@admin.register(ParkedDelivery)
+class ParkedDeliveryAdmin(ReadOnly):
+    """Deliveries set aside, and dead letters."""
+
+    list_display = ("id", "group", "handler", "topic", "partition", "offset", "recorded_at", "reason", "dead_at")
+    list_filter = ("group", "handler", "topic")
+    exclude = ("key", "headers", "value")
