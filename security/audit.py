@@ -113,9 +113,7 @@ def _holes_of(dependency: dict[str, Any], floors: Floors) -> list[str]:
 
 
 def _all_pins(locks: dict[Path, list[Pin]]) -> list[Pin]:
-    return sorted(
-        {pin for pins in locks.values() for pin in pins}, key=lambda pin: (pin.package, pin.version)
-    )
+    return sorted({pin for pins in locks.values() for pin in pins}, key=lambda pin: (pin.package, pin.version))
 
 
 def _floors_line(floors: Floors, locks: dict[Path, list[Pin]]) -> str:

@@ -154,18 +154,14 @@ def test_every_version_of_a_package_is_checked(tmp_path: Path) -> None:
 
 
 def test_a_package_that_the_source_skipped_is_no_pass() -> None:
-    answer = Answered(
-        [{"name": "django", "version": "5.2.19", "vulns": []}, {"name": "celery", "skip_reason": "?"}]
-    )
+    answer = Answered([{"name": "django", "version": "5.2.19", "vulns": []}, {"name": "celery", "skip_reason": "?"}])
     floors = read_floors(ROOT / "security/floors.toml")
     assert holes(answer, floors) == ["celery was not audited: ?"]
 
 
 def test_a_source_that_knows_nothing_did_not_answer() -> None:
     """pip-audit itself ends with 0 and "No known vulnerabilities found" here."""
-    told = json.dumps(
-        {"dependencies": [{"name": "django", "skip_reason": "Dependency not found"}], "fixes": []}
-    )
+    told = json.dumps({"dependencies": [{"name": "django", "skip_reason": "Dependency not found"}], "fixes": []})
     ran = subprocess.CompletedProcess([], 0, stdout=told, stderr="No known vulnerabilities found")
     assert read_answer(ran) == Unanswered("its source knows none of the packages")
 
