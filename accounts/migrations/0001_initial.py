@@ -112,6 +112,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'indexes': [models.Index(condition=models.Q(('failed_at__isnull', True), ('settled_at__isnull', True)), fields=['next_attempt_at'], name='accounts_outside_call_due')],
+                'constraints': [models.CheckConstraint(condition=models.Q(('settled_at__isnull', True), ('failed_at__isnull', True), _connector='OR'), name='accounts_outside_call_one_end')],
             },
         ),
         migrations.CreateModel(

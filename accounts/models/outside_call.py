@@ -11,6 +11,7 @@ from uuid_utils.compat import uuid7
 class OutsideCall(models.Model):
     """One call owed. Pending until `settled_at`; given up when `failed_at` is set.
 
+    `error` says why the last attempt failed, or why a settled call was skipped: by class and code, never more.
     `key` is the caller's idempotency key: a second request with it owes nothing more. `id` goes along with the
     call (Message-ID), so that a repeat can be told by the receiver. `next_attempt_at` is also the lease: whoever
     takes the call moves it on, and a taker that dies is followed by another after it.
@@ -30,6 +31,12 @@ class OutsideCall(models.Model):
     error = models.TextField(default="", blank=True)
 
     class Meta:
+        constraints = [
+            models.CheckConstraint(
+                name="accounts_outside_call_one_end",
+                condition=Q(settled_at__isnull=True) | Q(failed_at__isnull=True),
+            )
+        ]
         indexes = [
             models.Index(
                 name="accounts_outside_call_due",
