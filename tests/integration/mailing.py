@@ -1,0 +1,67 @@
+"""What tests of notices and mail share: a user to tell something, the mailbox, and processes beside the tests."""
+
+import os
+import time
+from collections.abc import Callable
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from pathlib import Path
+from urllib.parse import quote
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from accounts.event_types import UserRegistered
+from accounts.models import User
+from events.outbox.publish import publish
+
+
+class Mailbox:
+    """The mail catcher's folder, as it is filled from now on."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._before = set(folder.glob("*.eml"))
+
+    def files(self) -> list[Path]:
+        """One a mail, the oldest first."""
+        return sorted(set(self._folder.glob("*.eml")) - self._before)
+
+    def mails(self) -> list[EmailMessage]:
+        """`X-Envelope-To` says whom each was really for."""
+        return [message_from_bytes(file.read_bytes(), policy=policy.default) for file in self.files()]
+
+
+def registered_user(username: str = "ann", *, email: str = "ann@example.com") -> User:
+    """A user of any name and address, whatever the front door would say to them."""
+    user = User(
+        username=username, username_canonical=username, email=email, email_canonical=email, password="x",
+        created_at=timezone.now(), updated_at=timezone.now(),
+    )  # fmt: skip
+    with transaction.atomic():
+        user.save(force_insert=True)
+        publish(registration_of(user))
+    return user
+
+
+def registration_of(user: User) -> UserRegistered:
+    return UserRegistered(
+        user_id=user.id, version=1, username=user.username, email=user.email, display_name="", locale="en",
+        registered_at=user.created_at,
+    )  # fmt: skip
+
+
+def eventually(condition: Callable[[], object], *, within_s: float = 30.0) -> None:
+    """Wait until `condition` holds. Fails after the limit."""
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.01)
+
+
+def environ_for_processes() -> dict[str, str]:
+    """For a process of ours beside the tests: their environment, and the database that they use."""
+    at = connection.settings_dict
+    password = f":{quote(at['PASSWORD'], safe='')}" if at["PASSWORD"] else ""
+    address = f"postgres://{at['USER']}{password}@{at['HOST']}:{at['PORT']}/{at['NAME']}"
+    return os.environ | {"DATABASE_URL": address, "DATABASE_DIRECT_URL": address}
