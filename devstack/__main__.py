@@ -26,7 +26,7 @@ def _down(places: Places) -> int:
     if line is None or answer is None:
         print(f"The stack {places.name} is not running.")
     elif answer["holders"]:
-        print(f"The stack {places.name} stays until its other holders end: {answer['holders']}.")
+        print(f"The stack {places.name} stays until its other holders end; holders: {answer['holders']}")
     else:
         line.leave()
     return 0
@@ -39,8 +39,8 @@ def _status(places: Places) -> int:
     if answer is None:
         print(f"The stack {places.name} is not running.")
         return 1
-    kept = ", kept up until `down`" if answer["kept_up"] else ""
-    print(f"The stack {places.name} is running: {answer['holders']} holders{kept}.")
+    kept = "; kept up until `down`" if answer["kept_up"] else ""
+    print(f"The stack {places.name} is running; holders: {answer['holders']}{kept}")
     for name, part in answer["parts"].items():
         ports = ", ".join(map(str, part["ports"]))
         print(f"  {name:<9} {part['state']:<11} port {ports:<13} pid {part['pid'] or '-'}")

@@ -13,7 +13,7 @@ def show(mailbox: Path) -> None:
     files = sorted(mailbox.glob("*.eml"))
     for file in files:
         print(f"── {file}\n{_text(read(file))}\n")
-    print(f"{len(files)} mails in {mailbox}")
+    print(f"mails: {len(files)}, in {mailbox}")
 
 
 def read(file: Path) -> EmailMessage:

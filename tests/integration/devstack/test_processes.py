@@ -5,16 +5,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 
 import psutil  # type: ignore[import-untyped]  # ships no types
 import pytest
 
 from devstack.places import CHECKOUT
 from devstack.processes import ProcessDied, Processes
+from tests.integration.devstack.stacks import wait_until
 
-_LIMIT_S = 30.0
 _WAIT = "import signal; signal.pause()"
 # Says its name at its end; has a child that would outlive it.
 _POLITE = """
@@ -33,13 +31,6 @@ with Processes(out=sys.stdout) as processes:
 """
 
 
-def _wait(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + _LIMIT_S
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.02)
-
-
 def _python(script: str) -> list[str]:
     return [sys.executable, "-c", script]
 
@@ -53,7 +44,7 @@ def test_lines_are_headed_by_the_name_and_the_end_comes_in_reverse_order() -> No
     with Processes(out=out) as processes:
         processes.start("first", _python(_POLITE), env=os.environ)
         processes.start("second", _python(_POLITE), env=os.environ)
-        _wait(lambda: out.getvalue().count("child") == 2)
+        wait_until(lambda: out.getvalue().count("child") == 2)
     lines = out.getvalue().splitlines()
     assert all(line.startswith(("first    │ ", "second   │ ")) for line in lines)
     assert [line for line in lines if line.endswith("bye")] == ["second   │ bye", "first    │ bye"]
@@ -63,9 +54,9 @@ def test_no_grandchild_is_left() -> None:
     out = io.StringIO()
     with Processes(out=out) as processes:
         processes.start("parent", _python(_POLITE), env=os.environ)
-        _wait(lambda: "child" in out.getvalue())
+        wait_until(lambda: "child" in out.getvalue())
         assert psutil.pid_exists(_child_in(out.getvalue()))
-    _wait(lambda: not psutil.pid_exists(_child_in(out.getvalue())))
+    wait_until(lambda: not psutil.pid_exists(_child_in(out.getvalue())))
 
 
 def test_the_first_to_die_is_named_with_its_last_lines() -> None:
@@ -91,4 +82,4 @@ def test_the_processes_end_when_the_runner_is_killed() -> None:
         runner.stdout.readline()
         (process,) = [child for child in psutil.Process(runner.pid).children() if "pause" in child.cmdline()[-1]]
         runner.send_signal(signal.SIGKILL)
-        _wait(lambda: not process.is_running())
+        wait_until(lambda: not process.is_running())

@@ -1,0 +1,1 @@
+"""Tests of the embedded stack, which kill its parts."""
