@@ -7,10 +7,12 @@ from uuid import uuid4
 
 import pytest
 from kafka import KafkaProducer  # type: ignore[import-untyped]  # ships no types
+from pytest_django import Settings
 
 from devstack import Stack
 from events.conf import EventsSettings
 from events.kafka import Admin
+from tests.integration.mailing import Mailbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,3 +53,10 @@ def topic(parts: Stack) -> Iterator[Topic]:
     producer = KafkaProducer(bootstrap_servers=list(settings.brokers), api_version=(4, 0), reconnect_backoff_max_ms=1000)
     yield Topic(name, producer)
     producer.close(timeout=5)
+
+
+@pytest.fixture
+def mailbox(parts: Stack, settings: Settings) -> Mailbox:
+    """Real mail from this process too, which pytest-django would keep back."""
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    return Mailbox(parts.mailbox)

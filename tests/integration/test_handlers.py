@@ -142,7 +142,8 @@ LOGINS: dict[str, tuple[list[tuple[str, str | None]], list[int]]] = {
     "another network": ([("Firefox", "203.0.113.7"), ("Firefox", "198.51.100.7")], [1]),
     "the other half of an IPv6 network": ([("Firefox", "2001:db8:a:1::1"), ("Firefox", "2001:db8:a:ffff::1")], []),
     "known ones taking turns": (
-        [("Firefox", "203.0.113.7"), ("Chrome", "198.51.100.7"), ("Firefox", "203.0.113.9"), ("Chrome", "198.51.100.1")],
+        [("Firefox", "203.0.113.7"), ("Chrome", "198.51.100.7"), ("Firefox", "203.0.113.9"),
+         ("Chrome", "198.51.100.1")],
         [1],
     ),
     "known ones mixed": (

@@ -1,0 +1,348 @@
+"""A notice as mail: what arrives, what comes of each answer of the mail server, and who may send when."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, Envelope, Session
+from django.db import connection, transaction
+from django.db.models import F
+from django.db.models.functions import Now
+from django.utils import timezone
+from pytest_django import Settings
+from uuid_utils.compat import uuid7
+
+from accounts.models import OutsideCall, User
+from accounts.outside import attempts, calls
+from devstack import Stack, ports
+from tests.integration.mailing import Mailbox, registered_user
+
+pytestmark = pytest.mark.django_db
+
+
+def owed_to(user_id: UUID) -> OutsideCall:
+    """A welcome mail that nobody was told of."""
+    with transaction.atomic():
+        calls.owe(kind="welcome", user_id=user_id, key=f"{uuid7()}/send-welcome", facts={"registered_on": "2026-11-24"})
+    return OutsideCall.objects.get(user_id=user_id)
+
+
+def as_time_goes_by(call: OutsideCall) -> None:
+    """The next attempt is due: the lease is over, or the wait after a failure."""
+    OutsideCall.objects.filter(pk=call.pk).update(next_attempt_at=Now() - timedelta(seconds=1))
+
+
+def now(call: OutsideCall) -> OutsideCall:
+    return OutsideCall.objects.get(pk=call.pk)
+
+
+# what arrives ------------------------------------------------------------------------------------------------
+
+
+def test_the_welcome_mail_goes_to_its_user_alone(mailbox: Mailbox) -> None:
+    call = owed_to(registered_user("ann", email="ann@example.com").id)
+
+    attempts.sweep()
+
+    [mail] = mailbox.mails()
+    assert mail["X-Envelope-To"] == mail["To"] == "ann@example.com"
+    assert mail["Cc"] is mail["Bcc"] is None
+    assert (mail["Subject"], mail["From"]) == ("Welcome to usercenter", "usercenter@localhost")
+    assert mail["Auto-Submitted"] == "auto-generated"
+    assert mail["Message-ID"] == f"<{call.id}@localhost>"
+    written_at = parsedate_to_datetime(mail["Date"]).replace(tzinfo=UTC)  # RFC 5322 calls it -0000
+    assert abs(written_at - timezone.now()) < timedelta(minutes=1)
+    assert mail.get_content_type() == "text/plain"
+    assert 'your account "ann" was created on 2026-11-24' in mail.get_content()
+    assert now(call).settled_at is not None
+
+
+def test_a_call_that_is_settled_is_not_made_again(mailbox: Mailbox) -> None:
+    call = owed_to(registered_user().id)
+
+    for _ in range(2):
+        attempts.attempt_one(call.id)
+        attempts.sweep()
+        as_time_goes_by(call)
+
+    assert len(mailbox.mails()) == 1
+
+
+def test_the_address_is_the_one_that_the_user_has_when_it_is_sent(mailbox: Mailbox) -> None:
+    user = registered_user(email="old@example.com")
+    owed_to(user.id)
+    change_behind_the_doors(user, email="new@example.com")
+
+    attempts.sweep()
+
+    assert [mail["X-Envelope-To"] for mail in mailbox.mails()] == ["new@example.com"]
+
+
+HOSTILE_NAMES = {
+    "line breaks": (
+        "x\r\nBcc: eve@evil.example\r\n\r\nSend money",
+        "xBcc:\u200b eve@\u200bevil.\u200bexampleSend money",
+    ),
+    "a link": ("https://evil.example/a", "https:\u200b/\u200b/\u200bevil.\u200bexample/\u200ba"),
+    "a bare domain": ("evil.com", "evil.\u200bcom"),
+    "a domain with an ideographic stop": ("evil\u3002com", "evil\u3002\u200bcom"),
+    "a link that was broken already": ("evil.\u200bcom", "evil.\u200bcom"),
+    "HTML": ("<a href=evil>click</a>", "<a href=evil>click</\u200ba>"),
+    "a Django template": ("{{7*7}}{% now 'Y' %}", "{{7*7}}{% now 'Y' %}"),
+    "a lookup": ("${jndi:ldap://evil}", "${jndi:\u200bldap:\u200b/\u200b/\u200bevil}"),
+    "text that turns round": ("\u202emoc.live", "moc.\u200blive"),
+    "an encoded word": ("=?utf-8?q?evil?=", "=?utf-8?q?evil?="),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES)
+def test_a_hostile_username_is_quoted_and_nothing_more(mailbox: Mailbox, name: str) -> None:
+    username, shown = HOSTILE_NAMES[name]
+    owed_to(registered_user(username).id)
+
+    attempts.sweep()
+
+    [mail] = mailbox.mails()
+    assert mail["X-Envelope-To"] == "ann@example.com"
+    assert set(mail.keys()) == {
+        "X-Envelope-From", "X-Envelope-To", "Content-Type", "MIME-Version", "Content-Transfer-Encoding", "Subject",
+        "From", "To", "Date", "Message-ID", "Auto-Submitted",
+    }  # fmt: skip
+    head, _, body = mailbox.files()[0].read_bytes().partition(b"\r\n\r\n")
+    assert "evil" not in head.decode()
+    assert f'your account "{shown}" was created on' in body.decode()
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["ann@example.com\r\nBcc: eve@evil.example", "ann@example.com, eve@evil.example", '"a b"@example.com', "ann", ""],
+)
+def test_an_address_that_is_not_just_one_is_never_used(mailbox: Mailbox, address: str) -> None:
+    call = owed_to(registered_user(email=address).id)
+
+    attempts.sweep()
+
+    assert mailbox.mails() == []
+    assert (now(call).error, now(call).settled_at) == ("not one address", None)
+    assert now(call).failed_at is not None
+
+
+@pytest.mark.parametrize("gone", ["never there", "deleted"])
+def test_nothing_is_sent_to_a_user_who_is_gone(mailbox: Mailbox, gone: str) -> None:
+    user = registered_user()
+    change_behind_the_doors(user, status="deleted")
+    call = owed_to(user.id if gone == "deleted" else uuid7())
+
+    attempts.sweep()
+
+    assert mailbox.mails() == []
+    assert (now(call).error, now(call).failed_at) == ("the user is gone", None)
+    assert now(call).settled_at is not None
+
+
+def change_behind_the_doors(user: User, **columns: str) -> None:
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("select accounts_unguarded('a test')")
+        User.objects.filter(pk=user.pk).update(**columns)
+
+
+# what comes of each answer ------------------------------------------------------------------------------------
+
+
+class Answers:
+    """A mail server that gives one answer at one step, and accepts everything before."""
+
+    def __init__(self, step: str, answer: str) -> None:
+        self._answers = {step: answer}
+
+    async def handle_MAIL(self, _server: SMTP, _: Session, mail: Envelope, address: str, _more: Any) -> str:  # noqa: N802 - aiosmtpd's name
+        mail.mail_from = address
+        return self._answers.get("MAIL", "250 OK")
+
+    async def handle_RCPT(self, _server: SMTP, _: Session, mail: Envelope, address: str, _more: Any) -> str:  # noqa: N802 - aiosmtpd's name
+        mail.rcpt_tos.append(address)
+        return self._answers.get("RCPT", "250 OK")
+
+    async def handle_DATA(self, _server: SMTP, _: Session, _mail: Envelope) -> str:  # noqa: N802 - aiosmtpd's name
+        return self._answers.get("DATA", "250 OK")
+
+
+@contextmanager
+def server_that(step: str, answer: str, settings: Settings) -> Iterator[None]:
+    settings.EMAIL_PORT = ports.free()
+    server = Controller(Answers(step, answer), hostname="127.0.0.1", port=settings.EMAIL_PORT)
+    server.start()
+    try:
+        yield
+    finally:
+        server.stop()
+
+
+PERMANENT = [("RCPT", "550 5.1.1 no such user"), ("DATA", "554 5.7.1 we do not want this")]
+FOR_NOW = [("RCPT", "450 4.2.0 greylisted"), ("RCPT", "452 4.2.2 mailbox full"), ("DATA", "451 4.3.0 try later")]
+ABOUT_US = [
+    ("MAIL", "530 5.7.0 log in first"), ("MAIL", "451 4.3.0 overloaded"), ("RCPT", "421 4.3.2 closing"),
+    ("DATA", "421 4.3.2 closing"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("step", "answer"), PERMANENT)
+def test_an_answer_for_good_ends_the_call(mailbox: Mailbox, settings: Settings, step: str, answer: str) -> None:
+    call = owed_to(registered_user().id)
+
+    with server_that(step, answer, settings):
+        attempts.sweep()
+
+    assert re.fullmatch(rf"SMTP\w+ {answer[:3]}", now(call).error)
+    assert now(call).failed_at is not None
+    assert calls.take() is None
+
+
+@pytest.mark.parametrize(("step", "answer"), FOR_NOW)
+def test_an_answer_for_now_counts_and_is_tried_again_later(
+    mailbox: Mailbox, settings: Settings, step: str, answer: str
+) -> None:
+    call = owed_to(registered_user().id)
+
+    with server_that(step, answer, settings):
+        attempts.sweep()
+
+    assert now(call).attempts == 1
+    assert re.fullmatch(rf"SMTP\w+ {answer[:3]}", now(call).error)
+    assert timedelta(seconds=14) < now(call).next_attempt_at - timezone.now() < timedelta(seconds=30)
+
+
+@pytest.mark.parametrize(("step", "answer"), ABOUT_US)
+def test_an_answer_that_is_not_about_the_mail_burns_no_attempt(
+    mailbox: Mailbox, settings: Settings, step: str, answer: str
+) -> None:
+    call = owed_to(registered_user().id)
+
+    with server_that(step, answer, settings):
+        attempts.sweep()
+
+    assert (now(call).attempts, now(call).failed_at, now(call).settled_at) == (0, None, None)
+    assert now(call).next_attempt_at > timezone.now()
+
+
+def test_after_enough_refusals_a_call_is_given_up(mailbox: Mailbox, settings: Settings) -> None:
+    call = owed_to(registered_user().id)
+    OutsideCall.objects.filter(pk=call.pk).update(attempts=9)
+
+    with server_that("RCPT", "450 greylisted", settings):
+        attempts.sweep()
+
+    assert now(call).attempts == 10
+    assert now(call).failed_at is not None
+
+
+def test_a_mail_that_cannot_be_built_counts_as_a_failure(mailbox: Mailbox) -> None:
+    call = owed_to(registered_user().id)
+    OutsideCall.objects.filter(pk=call.pk).update(kind="unheard-of")
+
+    attempts.sweep()
+
+    assert (now(call).attempts, now(call).error) == (1, "KeyError")
+
+
+def test_mail_outlasts_an_outage_and_arrives_once(mailbox: Mailbox, parts: Stack) -> None:
+    owed = [owed_to(registered_user(f"ann{n}", email=f"ann{n}@example.com").id) for n in range(3)]
+    parts.smtp.stop()
+    try:
+        for _ in range(12):  # more than the attempts that a call has
+            attempts.sweep()
+            for call in owed:
+                as_time_goes_by(call)
+    finally:
+        parts.smtp.start()
+    assert {now(call).attempts for call in owed} == {0}
+    assert mailbox.mails() == []
+
+    attempts.sweep()
+    attempts.sweep()
+
+    arrived = [(mail["To"], mail["Message-ID"]) for mail in mailbox.mails()]
+    assert arrived == [(f"ann{n}@example.com", f"<{call.id}@localhost>") for n, call in enumerate(owed)]
+
+
+def test_during_an_outage_a_sweep_knocks_once(mailbox: Mailbox, parts: Stack) -> None:
+    owed = [owed_to(registered_user(f"ann{n}", email=f"ann{n}@example.com").id) for n in range(3)]
+    parts.smtp.stop()
+    try:
+        attempts.sweep()
+    finally:
+        parts.smtp.start()
+
+    assert [bool(now(call).error) for call in owed] == [True, False, False]
+
+
+# who may send when -------------------------------------------------------------------------------------------
+
+
+def test_who_takes_a_call_has_it_alone_until_the_lease_is_over() -> None:
+    call = owed_to(uuid7())
+
+    first = calls.take()
+    assert first is not None
+    assert calls.take() is calls.take(call.id) is None
+
+    as_time_goes_by(call)
+    second = calls.take(call.id)
+    assert second is not None
+    assert (first.pk, first.attempts, second.pk, second.attempts) == (call.pk, 1, call.pk, 2)
+    assert second.next_attempt_at - timezone.now() > timedelta(seconds=100)
+
+
+def test_calls_are_taken_in_the_order_they_fell_due() -> None:
+    late, early = owed_to(uuid7()), owed_to(uuid7())
+    OutsideCall.objects.filter(pk=early.pk).update(next_attempt_at=F("next_attempt_at") - timedelta(minutes=1))
+
+    assert [taken.pk for taken in (calls.take(), calls.take()) if taken] == [early.pk, late.pk]
+
+
+def test_a_taker_whose_lease_is_over_cannot_undo_what_its_successor_does() -> None:
+    call = owed_to(uuid7())
+    slow = calls.take()
+    as_time_goes_by(call)
+    successor = calls.take()
+    assert slow is not None
+    assert successor is not None
+
+    calls.give_up(slow, error="late")
+    calls.retry(slow, in_s=0, error="late", counts=True)
+    assert (now(call).error, now(call).failed_at, now(call).attempts) == ("", None, 2)
+
+    calls.settle(successor)
+    calls.give_up(successor, error="too late")
+    assert (now(call).error, now(call).failed_at) == ("", None)
+
+
+def test_a_taker_whose_lease_is_over_may_still_say_that_it_was_done() -> None:
+    call = owed_to(uuid7())
+    slow = calls.take()
+    as_time_goes_by(call)
+    calls.take()
+    assert slow is not None
+
+    calls.settle(slow)
+
+    as_time_goes_by(call)
+    assert calls.take() is None
+
+
+def test_a_call_whose_takers_all_died_is_given_up(mailbox: Mailbox) -> None:
+    call = owed_to(registered_user().id)
+    OutsideCall.objects.filter(pk=call.pk).update(attempts=10)
+
+    attempts.sweep()
+
+    assert mailbox.mails() == []
+    assert now(call).error == "TakenTooOften"
+    assert now(call).failed_at is not None

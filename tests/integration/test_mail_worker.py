@@ -1,0 +1,191 @@
+"""From a handler to the mailbox by a real worker: what it survives, and what it refuses."""
+
+import base64
+import json
+import os
+import pickle
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import redis
+from celery import current_app
+from django.conf import settings as django_settings
+from django.db import transaction
+from django.db.models.functions import Now
+from pytest_django import DjangoDbBlocker
+
+from accounts import tasks
+from accounts.models import OutsideCall
+from accounts.outside import calls, queue
+from devstack import Stack
+from devstack.places import CHECKOUT
+from events.testing import deliver
+from events.trace import following
+from tests.integration.mailing import Mailbox, environ_for_processes, eventually, registered_user, registration_of
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
+TRACE = f"00-{TRACE_ID}-b7ad6b7169203331-01"
+
+
+class Worker:
+    """A worker and its log."""
+
+    def __init__(self, log: Path) -> None:
+        self._log = log
+        command = [sys.executable, "-m", "celery", "-A", "usercenter", "worker", "--without-mingle"]
+        with log.open("wb") as out:
+            self.process = subprocess.Popen(
+                command, env=environ_for_processes(), cwd=CHECKOUT, stdout=out, stderr=subprocess.STDOUT
+            )
+
+    def said(self, text: str) -> list[dict[str, Any]]:
+        """The log's lines with this in them."""
+        lines = self._log.read_text().splitlines()
+        return [json.loads(line) for line in lines if text in line and line.startswith("{")]
+
+    def ends(self) -> int:
+        self.process.terminate()
+        return self.process.wait(timeout=30)
+
+
+@pytest.fixture(scope="module")
+def worker(
+    parts: Stack, django_db_setup: None, django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Worker]:
+    """Started while its queue is away: that every test below passes shows that it waits."""
+    with django_db_blocker.unblock():
+        log = tmp_path_factory.mktemp("worker") / "log"
+        parts.valkey.stop()
+        worker = Worker(log)
+    eventually(lambda: worker.said("Cannot connect to redis"))
+    parts.valkey.start()
+    eventually(lambda: worker.said(" ready."))
+    yield worker
+    assert worker.ends() == 0
+
+
+@pytest.fixture(autouse=True)
+def _no_failure_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queue, "offer", queue.Queue().offer)
+
+
+def owed() -> OutsideCall:
+    """A mail that no worker was told of."""
+    with transaction.atomic():
+        key = f"{uuid4()}/send-welcome"
+        calls.owe(kind="welcome", user_id=registered_user().id, key=key, facts={"registered_on": "2026-11-24"})
+    return OutsideCall.objects.get(key=key)
+
+
+def test_a_registration_is_followed_by_its_mail_under_the_same_trace(worker: Worker, mailbox: Mailbox) -> None:
+    user = registered_user()
+
+    with following(TRACE):
+        event_id = deliver(registration_of(user))
+
+    eventually(mailbox.mails)
+    [mail] = mailbox.mails()
+    assert mail["To"] == "ann@example.com"
+    eventually(lambda: OutsideCall.objects.filter(settled_at__isnull=False).exists())
+    [line] = [line for line in worker.said("mail sent") if line["key"] == f"{event_id}/send-welcome"]
+    assert (line["trace_id"], line["kind"]) == (TRACE_ID, "welcome")
+    assert line["call_id"] == str(OutsideCall.objects.get().id)
+    assert 0 < line["ms"] < 10_000
+    assert worker.said("ann@") == []
+
+
+def test_the_sweep_brings_what_no_worker_was_told_of(worker: Worker, mailbox: Mailbox) -> None:
+    call = owed()
+
+    tasks.sweep_outside_calls.delay()
+
+    eventually(lambda: OutsideCall.objects.get(pk=call.pk).settled_at)
+    assert len(mailbox.mails()) == 1
+
+
+def test_beat_asks_for_tasks_that_there_are() -> None:
+    asked = {entry["task"] for entry in django_settings.CELERY_BEAT_SCHEDULE.values()}
+
+    assert "accounts.tasks.sweep_outside_calls" in asked
+    assert asked | {queue.TASK} <= set(current_app.tasks)
+
+
+class Trap:
+    """Does something wherever it is unpickled."""
+
+    def __init__(self, at: Path) -> None:
+        self._at = at
+
+    def __reduce__(self) -> tuple[Callable[[str], None], tuple[str]]:
+        return os.mkdir, (str(self._at),)
+
+
+def test_a_pickled_task_is_refused_and_the_worker_goes_on(
+    worker: Worker, parts: Stack, mailbox: Mailbox, tmp_path: Path
+) -> None:
+    sprung = tmp_path / "sprung"
+    task = {"id": str(uuid4()), "task": queue.TASK, "lang": "py", "argsrepr": "", "kwargsrepr": "", "origin": "test"}
+    message = {
+        "body": base64.b64encode(pickle.dumps(([Trap(sprung)], {}, {}))).decode(),
+        "content-type": "application/x-python-serialize",
+        "content-encoding": "binary",
+        "headers": task,
+        "properties": {
+            "delivery_tag": str(uuid4()), "delivery_info": {"exchange": "", "routing_key": "celery"},
+            "body_encoding": "base64", "delivery_mode": 2, "priority": 0, "correlation_id": task["id"],
+        },
+    }  # fmt: skip
+    with redis.Redis.from_url(parts.environ["CELERY_BROKER_URL"]) as client:
+        client.lpush("celery", json.dumps(message))
+
+    deliver(registration_of(registered_user()))
+
+    eventually(mailbox.mails)
+    assert worker.said("Refusing to deserialize")
+    assert not sprung.exists()
+
+
+def test_a_worker_outlasts_a_restart_of_its_queue(worker: Worker, parts: Stack, mailbox: Mailbox) -> None:
+    parts.valkey.kill()
+    deliver(registration_of(registered_user()))
+    parts.valkey.start()
+
+    tasks.sweep_outside_calls.delay()
+
+    eventually(mailbox.mails)
+    eventually(lambda: OutsideCall.objects.filter(settled_at__isnull=False).exists())
+    assert len(mailbox.mails()) == 1
+
+
+# a taker that dies -------------------------------------------------------------------------------------------
+
+
+SWEEP = "import django; django.setup(); from accounts.outside import attempts; attempts.sweep()"
+
+
+def test_a_taker_that_dies_is_followed_by_another_after_its_lease(mailbox: Mailbox) -> None:
+    call = owed()
+    with socket.create_server(("127.0.0.1", 0)) as silent_mail_server:
+        silent_mail_server.settimeout(30)
+        address = f"smtp://127.0.0.1:{silent_mail_server.getsockname()[1]}"
+        env = environ_for_processes() | {"EMAIL_URL": address, "DJANGO_SETTINGS_MODULE": "usercenter.settings"}
+        with subprocess.Popen([sys.executable, "-c", SWEEP], env=env, cwd=CHECKOUT) as taker:
+            connection, _ = silent_mail_server.accept()
+            taker.kill()
+        connection.close()
+
+    tasks.sweep_outside_calls()
+    assert mailbox.mails() == []
+
+    OutsideCall.objects.filter(pk=call.pk).update(next_attempt_at=Now() - timedelta(seconds=1))
+    tasks.sweep_outside_calls()
+    assert [mail["Message-ID"] for mail in mailbox.mails()] == [f"<{call.id}@localhost>"]
