@@ -96,9 +96,9 @@ def main() -> int:
     parsed, rest = _parser().parse_known_args(arguments)
     try:
         if parsed.command in tools.MAIN_CLASSES:
-            tools.become(parsed.command, rest, places=Places(name))
+            tools.become(parsed.command, rest, stack=name)
         _refuse(rest)
-        return _COMMANDS[parsed.command](Places(name))
+        return _COMMANDS[parsed.command](Places(name or "main"))
     except DevstackError as error:
         print(f"devstack: {error}", file=sys.stderr)
         return 1
@@ -111,10 +111,10 @@ def _refuse(arguments: list[str]) -> None:
         raise DevstackError(f"unknown arguments: {' '.join(arguments)}")
 
 
-def _stack_name(arguments: list[str]) -> tuple[str, list[str]]:
-    """The value of --stack and the other arguments."""
+def _stack_name(arguments: list[str]) -> tuple[str | None, list[str]]:
+    """The value of --stack, None where it is not there, and the other arguments."""
     own = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    own.add_argument("--stack", default="main")
+    own.add_argument("--stack")
     parsed, rest = own.parse_known_args(arguments)
     return parsed.stack, rest
 

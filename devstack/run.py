@@ -35,7 +35,7 @@ def application(name: str) -> int:
         stack(name) as parts,
         started(parts, name=name, port=port, out=sys.stdout) as processes,
     ):
-        print(_welcome(port, parts), flush=True)
+        print(_welcome(port, parts, name), flush=True)
         processes.wait()
     return 0
 
@@ -116,14 +116,15 @@ def _is_ready(port: int) -> bool:
         return False
 
 
-def _welcome(port: int, parts: Stack) -> str:
+def _welcome(port: int, parts: Stack, name: str) -> str:
     address = f"http://localhost:{port}"
+    devstack = "python -m devstack" + (f" --stack {name}" if name != "main" else "")
     return f"""
   API        {address}/api/v1/
   API docs   {address}/api/v1/docs
   admin      {address}/admin/
-  mailbox    {parts.mailbox}  (python -m devstack mail)
-  Kafka      {parts.environ["KAFKA_BROKERS"]}  (python -m devstack kafka-topics --list)
+  mailbox    {parts.mailbox}  ({devstack} mail)
+  Kafka      {parts.environ["KAFKA_BROKERS"]}  ({devstack} kafka-topics --list)
 
   Ctrl-C ends everything.
 """

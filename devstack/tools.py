@@ -25,13 +25,18 @@ _ADDRESS = "--bootstrap-server"
 _INSTEAD = ("--bootstrap-controller", "--help", "--version")
 
 
-def become(tool: str, arguments: list[str], *, places: Places) -> NoReturn:
-    """Turn this process into the tool."""
+def become(tool: str, arguments: list[str], *, stack: str | None) -> NoReturn:
+    """Turn this process into the tool, for the stack that was named, else for KAFKA_BROKERS, else for `main`."""
     if not kafka_home().is_dir():
         raise DevstackError("The Kafka jars are not there yet: python -m devstack up")
     if not any(argument.startswith((_ADDRESS, *_INSTEAD)) for argument in arguments):
-        brokers = os.environ.get("KAFKA_BROKERS") or client.addresses(places)["KAFKA_BROKERS"]
-        arguments = [*arguments, _ADDRESS, brokers]
+        arguments = [*arguments, _ADDRESS, _brokers(stack)]
     command = java(MAIN_CLASSES[tool], *arguments)
     sys.stdout.flush()
     os.execv(command[0], command)  # noqa: S606  # no shell is the point
+
+
+def _brokers(stack: str | None) -> str:
+    if stack is None and "KAFKA_BROKERS" in os.environ:
+        return os.environ["KAFKA_BROKERS"]
+    return client.addresses(Places(stack or "main"))["KAFKA_BROKERS"]

@@ -79,3 +79,9 @@ def test_a_taken_port_is_refused_at_once_by_its_name(one: Stack) -> None:
     assert refused.returncode == 1
     assert f"Port {taken} is taken. Choose another with PORT=" in refused.stderr
     assert not Places(own_name("never")).folder.exists()
+
+
+def test_a_tool_asks_the_named_stack_whatever_the_environment_says(one: Stack) -> None:
+    assert one
+    listed = run_devstack("kafka-topics", "--list", "--stack", own_name("one"), KAFKA_BROKERS="127.0.0.1:1")
+    assert listed.returncode == 0
