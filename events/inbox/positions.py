@@ -26,8 +26,12 @@ def begin(kafka: Consumer, places: Iterable[Place], *, start_from: str) -> None:
 
 
 def begin_again(kafka: Consumer, places: Iterable[Place]) -> None:
-    """Put `places`, whose position is not in the log, to the oldest record there. Raises BrokersAway."""
+    """Put `places`, whose position is not in the log, to the oldest record there. Raises BrokersAway, Rebalanced.
+
+    Committed at once too: the log may grow past a position that lies behind its end, which would then hide a gap.
+    """
     offsets = kafka.beginning_offsets(places, timeout_s=_WITHIN_S)
+    kafka.commit(offsets, timeout_s=_WITHIN_S)
     for (topic, partition), offset in offsets.items():
         observe.record_out_of_range(topic=topic, partition=partition, offset=offset)
     _seek(kafka, offsets)

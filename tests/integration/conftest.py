@@ -1,46 +1,21 @@
-"""What tests on real Kafka share: a topic of their own, and raw records in it."""
+"""What tests on real parts share: a Kafka topic of their own, and a table that shows each call of a handler."""
 
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from uuid import uuid4
 
 import pytest
+from django.db import connection
 from kafka import KafkaProducer  # type: ignore[import-untyped]  # ships no types
 from pytest_django import Settings
 
 from devstack import Stack
 from events.conf import EventsSettings
 from events.kafka import Admin
+from tests.integration import counting
 from tests.integration.mailing import Mailbox
-
-
-@dataclass(frozen=True, slots=True)
-class Raw:
-    """A record as any client may write it."""
-
-    key: bytes | None = b"k"
-    value: bytes | None = b"{}"
-    headers: tuple[tuple[str, bytes], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Topic:
-    """A topic of this test alone. Also a group of that name."""
-
-    name: str
-    producer: KafkaProducer
-
-    def write(self, *records: Raw, partition: int = 0) -> None:
-        """Returns when the broker has them all."""
-        sent = [
-            self.producer.send(
-                self.name, key=raw.key, value=raw.value, headers=list(raw.headers), partition=partition
-            )
-            for raw in records
-        ]  # fmt: skip
-        for future in sent:
-            future.get(timeout=20)
+from tests.integration.raw_records import Topic
+from tests.integration.relaying import Topics
 
 
 @pytest.fixture
@@ -50,9 +25,32 @@ def topic(parts: Stack) -> Iterator[Topic]:
     name = f"test-{uuid4().hex[:12]}"
     with closing(Admin(settings)) as admin:
         admin.create_topic(name)
-    producer = KafkaProducer(bootstrap_servers=list(settings.brokers), api_version=(4, 0), reconnect_backoff_max_ms=1000)
+    producer = KafkaProducer(
+        bootstrap_servers=list(settings.brokers), api_version=(4, 0), reconnect_backoff_max_ms=1000
+    )
     yield Topic(name, producer)
     producer.close(timeout=5)
+
+
+@pytest.fixture
+def own_topics(parts: Stack, settings: Settings) -> Topics:
+    """Set for publishing too."""
+    names = {key: f"test-{key}-{uuid4().hex[:12]}" for key in ("user_events", "user_notifications", "user_analytics")}
+    settings.EVENTS = {**settings.EVENTS, "TOPICS": names}
+    with closing(Admin(EventsSettings.current())) as admin:
+        admin.create_topic(names["user_events"])
+        admin.create_topic(names["user_analytics"])
+    return Topics(names["user_events"], names["user_analytics"])
+
+
+@pytest.fixture
+def effects(transactional_db: None) -> Iterator[None]:
+    """The table that `counting.leave_row` writes to; a child process's handlers may, too."""
+    with connection.cursor() as cursor:
+        cursor.execute(counting.TABLE)
+    yield
+    with connection.cursor() as cursor:
+        cursor.execute("drop table effects")
 
 
 @pytest.fixture

@@ -1,0 +1,176 @@
+"""From the topic to the handlers: once each, in order, from the right place, whatever comes in between."""
+
+import threading
+
+import pytest
+from kafka import TopicPartition  # type: ignore[import-untyped]  # ships no types
+
+from devstack import Stack
+from events.conf import EventsSettings
+from events.inbox import positions
+from events.inbox.consumer import Lost
+from events.kafka import Consumer as KafkaConsumer
+from events.kafka import NoOffset
+from events.models import ParkedDelivery
+from events.routing import Delivery, Routes, on
+from tests.integration.consuming import Member, admin, commit, committed, wait_until
+from tests.integration.counting import Counted, leave_row, raw, rows
+from tests.integration.raw_records import Raw, Topic
+
+pytestmark = pytest.mark.usefixtures("effects")
+
+
+def test_a_record_delivered_again_and_again_has_one_effect(topic: Topic) -> None:
+    first = raw(1)
+    topic.write(first, first, raw(2), first)
+    for _ in range(2):
+        Member(topic).run_once()
+        assert committed(topic)[0] == 4
+    commit(topic, {0: 0, 1: 0, 2: 0})
+    Member(topic).run_once()
+    assert rows() == [("ann", 1), ("ann", 2)]
+    assert committed(topic)[0] == 4
+
+
+def test_what_cannot_be_read_or_is_not_known_does_not_stop_the_rest(topic: Topic) -> None:
+    newer = Raw(b"ann", b"{}", tuple((n, b"test.newer" if n == "ce_type" else v) for n, v in raw(0).headers))
+    topic.write(Raw(None, b"junk"), raw(1), newer, Raw(b"ann", b'{"more": ' + b"[" * 200_000, raw(0).headers), raw(2))
+    Member(topic).run_once()
+    assert rows() == [("ann", 1), ("ann", 2)]
+    assert sorted(ParkedDelivery.objects.values_list("offset", "reason")) == [
+        (0, "unreadable: ce_specversion is not 1.0"),
+        (3, "data-invalid: nested too deep"),
+    ]
+
+
+def test_a_failing_handler_is_tried_again_in_its_place_while_other_partitions_go_on(topic: Topic) -> None:
+    calls: list[tuple[str, int]] = []
+
+    def fail_twice(event: Counted, delivery: Delivery) -> None:
+        calls.append((event.name, event.n))
+        leave_row(event, delivery)
+        if calls.count(("ann", 2)) < 4 and event.n == 2 and event.name == "ann":
+            raise ValueError("not yet")
+
+    topic.write(raw(1), raw(2), raw(3), partition=0)
+    topic.write(raw(1, "bob"), raw(2, "bob"), partition=1)
+    Member(topic, Routes(on(Counted, fail_twice, name="tested"))).run_once()
+    assert rows("ann") == [("ann", 1), ("ann", 2), ("ann", 3)]
+    assert set(rows()[:3]) == {("ann", 1), ("bob", 1), ("bob", 2)}
+    assert committed(topic) == {0: 3, 1: 2, 2: 0}
+
+
+def test_nothing_behind_a_failing_event_is_committed_and_a_stop_comes_through(topic: Topic) -> None:
+    def never(event: Counted, delivery: Delivery) -> None:
+        if event.n == 2:
+            attempts.append(event.n)
+            if len(attempts) == 5:
+                member.stop.ask()
+            raise ValueError("never")
+
+    attempts: list[int] = []
+    member = Member(topic, Routes(on(Counted, never, name="tested")))
+    topic.write(raw(1), raw(2), raw(3))
+    member.run()
+    assert committed(topic)[0] == 1
+    Member(topic).run_once()
+    assert rows() == [("ann", 2), ("ann", 3)]
+
+
+def test_a_database_that_goes_away_costs_waiting_and_nothing_else(topic: Topic, parts: Stack) -> None:
+    def cut_at_2(event: Counted, delivery: Delivery) -> None:
+        leave_row(event, delivery)
+        if event.n == 2 and not cut:
+            cut.append(True)
+            parts.postgres.kill()
+            waiting.start()
+
+    def bring_back_when_noticed() -> None:
+        wait_until(lambda: member.health.missing == "database")
+        parts.postgres.start()
+
+    cut: list[bool] = []
+    waiting = threading.Thread(target=bring_back_when_noticed)
+    member = Member(topic, Routes(on(Counted, cut_at_2, name="tested")))
+    topic.write(*(raw(n) for n in range(5)))
+    topic.write(raw(1, "bob"), partition=1)
+    member.run_once()
+    waiting.join()
+    assert rows("ann") == [("ann", n) for n in range(5)]
+    assert rows("bob") == [("bob", 1)]
+    assert member.health.missing is None
+
+
+def test_brokers_that_go_away_cost_waiting_and_nothing_else(topic: Topic, parts: Stack) -> None:
+    def bring_back_when_noticed() -> None:
+        wait_until(lambda: member.health.missing is None)
+        parts.kafka.kill()
+        wait_until(lambda: member.health.missing == "kafka")
+        parts.kafka.start()
+        wait_until(lambda: member.health.missing is None)
+        topic.write(raw(2))
+
+    def stop_at_2(event: Counted, delivery: Delivery) -> None:
+        leave_row(event, delivery)
+        if event.n == 2:
+            member.stop.ask()
+
+    topic.write(raw(1))
+    member = Member(topic, Routes(on(Counted, stop_at_2, name="tested")))
+    meanwhile = threading.Thread(target=bring_back_when_noticed)
+    meanwhile.start()
+    member.run()
+    meanwhile.join()
+    assert rows() == [("ann", 1), ("ann", 2)]
+    assert committed(topic)[0] == 2
+
+
+def test_a_new_group_at_latest_commits_its_start_at_once_and_misses_nothing_after(topic: Topic) -> None:
+    topic.write(raw(1), raw(2))
+    Member(topic, consumer_from="latest").run_once()
+    assert rows() == []
+    assert committed(topic) == {0: 2, 1: 0, 2: 0}
+    topic.write(raw(3))
+    topic.write(raw(4), partition=1)
+    Member(topic, consumer_from="latest").run_once()
+    assert sorted(rows()) == [("ann", 3), ("ann", 4)]
+
+
+def test_the_first_member_decides_for_partitions_that_others_own(topic: Topic) -> None:
+    topic.write(raw(1), partition=1)
+    settings = EventsSettings.current()
+    kafka = KafkaConsumer(settings, topics=[topic.name], assignments=Lost())
+    wait_until(lambda: has_no_offsets(kafka))
+    positions.begin(kafka, {(topic.name, 0)}, start_from="latest")
+    assert kafka.committed((topic.name, 1), timeout_s=5) == 1
+    kafka.close()
+
+
+def has_no_offsets(kafka: KafkaConsumer) -> bool:
+    try:
+        kafka.poll(timeout_s=0.1)
+    except NoOffset:
+        return True
+    return False
+
+
+def test_a_partition_without_an_offset_in_a_group_that_has_some_starts_at_the_earliest(topic: Topic) -> None:
+    topic.write(raw(1), partition=0)
+    topic.write(raw(2), partition=1)
+    commit(topic, {0: 1})
+    Member(topic, consumer_from="latest").run_once()
+    assert rows() == [("ann", 2)]
+
+
+@pytest.mark.parametrize("offset", [1, 99])
+def test_a_position_outside_the_log_starts_at_the_earliest_and_says_so(
+    topic: Topic, offset: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    topic.write(*(raw(n) for n in range(10)))
+    with admin() as client:
+        client.delete_records({TopicPartition(topic.name, 0): 5})
+    commit(topic, {0: offset, 1: 0, 2: 0})
+    Member(topic, consumer_from="latest").run_once()
+    assert rows() == [("ann", n) for n in range(5, 10)]
+    assert "position out of range" in caplog.messages
+    assert committed(topic)[0] == 10
