@@ -16,10 +16,8 @@ def settle_outside_call(call_id: str) -> None:
     attempts.attempt_one(UUID(call_id))
 
 
-@shared_task(expires=10)
+# So that few pile up while no worker runs; long enough for clocks that differ.
+@shared_task(expires=60)
 def sweep_outside_calls() -> None:
-    """Make what is due: calls that the queue lost, failed ones and those that an outage held up.
-
-    Expires when the next one comes, so that none pile up while no worker runs.
-    """
+    """Make what is due: calls that the queue lost, failed ones and those that an outage held up."""
     attempts.sweep()

@@ -3,16 +3,21 @@
 import os
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
 from urllib.parse import quote
+from uuid import UUID
 
 from django.db import connection, transaction
+from django.db.models.functions import Now
 from django.utils import timezone
+from uuid_utils.compat import uuid7
 
 from accounts.event_types import UserRegistered
-from accounts.models import User
+from accounts.models import OutsideCall, User
+from accounts.outside import calls
 from events.outbox.publish import publish
 
 
@@ -49,6 +54,23 @@ def registration_of(user: User) -> UserRegistered:
         user_id=user.id, version=1, username=user.username, email=user.email, display_name="", locale="en",
         registered_at=user.created_at,
     )  # fmt: skip
+
+
+def owed_to(user_id: UUID) -> OutsideCall:
+    """A welcome mail that nobody was told of."""
+    with transaction.atomic():
+        calls.owe(kind="welcome", user_id=user_id, key=f"{uuid7()}/send-welcome", facts={"registered_on": "2026-11-24"})
+    return OutsideCall.objects.get(user_id=user_id)
+
+
+def as_time_goes_by(call: OutsideCall) -> None:
+    """The next attempt is due: the lease is over, or the wait after a failure."""
+    OutsideCall.objects.filter(pk=call.pk).update(next_attempt_at=Now() - timedelta(seconds=1))
+
+
+def reread(call: OutsideCall) -> OutsideCall:
+    """As it stands now."""
+    return OutsideCall.objects.get(pk=call.pk)
 
 
 def eventually(condition: Callable[[], object], *, within_s: float = 30.0) -> None:

@@ -6,14 +6,11 @@ from contextlib import contextmanager
 from datetime import UTC, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
-from uuid import UUID
 
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from django.db import connection, transaction
-from django.db.models import F
-from django.db.models.functions import Now
 from django.utils import timezone
 from pytest_django import Settings
 from uuid_utils.compat import uuid7
@@ -21,25 +18,9 @@ from uuid_utils.compat import uuid7
 from accounts.models import OutsideCall, User
 from accounts.outside import attempts, calls
 from devstack import Stack, ports
-from tests.integration.mailing import Mailbox, registered_user
+from tests.integration.mailing import Mailbox, as_time_goes_by, owed_to, registered_user, reread
 
 pytestmark = pytest.mark.django_db
-
-
-def owed_to(user_id: UUID) -> OutsideCall:
-    """A welcome mail that nobody was told of."""
-    with transaction.atomic():
-        calls.owe(kind="welcome", user_id=user_id, key=f"{uuid7()}/send-welcome", facts={"registered_on": "2026-11-24"})
-    return OutsideCall.objects.get(user_id=user_id)
-
-
-def as_time_goes_by(call: OutsideCall) -> None:
-    """The next attempt is due: the lease is over, or the wait after a failure."""
-    OutsideCall.objects.filter(pk=call.pk).update(next_attempt_at=Now() - timedelta(seconds=1))
-
-
-def now(call: OutsideCall) -> OutsideCall:
-    return OutsideCall.objects.get(pk=call.pk)
 
 
 # what arrives ------------------------------------------------------------------------------------------------
@@ -60,7 +41,7 @@ def test_the_welcome_mail_goes_to_its_user_alone(mailbox: Mailbox) -> None:
     assert abs(written_at - timezone.now()) < timedelta(minutes=1)
     assert mail.get_content_type() == "text/plain"
     assert 'your account "ann" was created on 2026-11-24' in mail.get_content()
-    assert now(call).settled_at is not None
+    assert reread(call).settled_at is not None
 
 
 def test_a_call_that_is_settled_is_not_made_again(mailbox: Mailbox) -> None:
@@ -129,8 +110,8 @@ def test_an_address_that_is_not_just_one_is_never_used(mailbox: Mailbox, address
     attempts.sweep()
 
     assert mailbox.mails() == []
-    assert (now(call).error, now(call).settled_at) == ("not one address", None)
-    assert now(call).failed_at is not None
+    assert (reread(call).error, reread(call).settled_at) == ("not one address", None)
+    assert reread(call).failed_at is not None
 
 
 @pytest.mark.parametrize("gone", ["never there", "deleted"])
@@ -142,8 +123,8 @@ def test_nothing_is_sent_to_a_user_who_is_gone(mailbox: Mailbox, gone: str) -> N
     attempts.sweep()
 
     assert mailbox.mails() == []
-    assert (now(call).error, now(call).failed_at) == ("the user is gone", None)
-    assert now(call).settled_at is not None
+    assert (reread(call).error, reread(call).failed_at) == ("the user is gone", None)
+    assert reread(call).settled_at is not None
 
 
 def change_behind_the_doors(user: User, **columns: str) -> None:
@@ -200,8 +181,8 @@ def test_an_answer_for_good_ends_the_call(mailbox: Mailbox, settings: Settings, 
     with server_that(step, answer, settings):
         attempts.sweep()
 
-    assert re.fullmatch(rf"SMTP\w+ {answer[:3]}", now(call).error)
-    assert now(call).failed_at is not None
+    assert re.fullmatch(rf"SMTP\w+ {answer[:3]}", reread(call).error)
+    assert reread(call).failed_at is not None
     assert calls.take() is None
 
 
@@ -214,9 +195,9 @@ def test_an_answer_for_now_counts_and_is_tried_again_later(
     with server_that(step, answer, settings):
         attempts.sweep()
 
-    assert now(call).attempts == 1
-    assert re.fullmatch(rf"SMTP\w+ {answer[:3]}", now(call).error)
-    assert timedelta(seconds=14) < now(call).next_attempt_at - timezone.now() < timedelta(seconds=30)
+    assert reread(call).attempts == 1
+    assert re.fullmatch(rf"SMTP\w+ {answer[:3]}", reread(call).error)
+    assert timedelta(seconds=14) < reread(call).next_attempt_at - timezone.now() < timedelta(seconds=30)
 
 
 @pytest.mark.parametrize(("step", "answer"), ABOUT_US)
@@ -228,8 +209,8 @@ def test_an_answer_that_is_not_about_the_mail_burns_no_attempt(
     with server_that(step, answer, settings):
         attempts.sweep()
 
-    assert (now(call).attempts, now(call).failed_at, now(call).settled_at) == (0, None, None)
-    assert now(call).next_attempt_at > timezone.now()
+    assert (reread(call).attempts, reread(call).failed_at, reread(call).settled_at) == (0, None, None)
+    assert reread(call).next_attempt_at > timezone.now()
 
 
 def test_after_enough_refusals_a_call_is_given_up(mailbox: Mailbox, settings: Settings) -> None:
@@ -239,8 +220,8 @@ def test_after_enough_refusals_a_call_is_given_up(mailbox: Mailbox, settings: Se
     with server_that("RCPT", "450 greylisted", settings):
         attempts.sweep()
 
-    assert now(call).attempts == 10
-    assert now(call).failed_at is not None
+    assert reread(call).attempts == 10
+    assert reread(call).failed_at is not None
 
 
 def test_a_mail_that_cannot_be_built_counts_as_a_failure(mailbox: Mailbox) -> None:
@@ -249,7 +230,7 @@ def test_a_mail_that_cannot_be_built_counts_as_a_failure(mailbox: Mailbox) -> No
 
     attempts.sweep()
 
-    assert (now(call).attempts, now(call).error) == (1, "KeyError")
+    assert (reread(call).attempts, reread(call).error) == (1, "KeyError")
 
 
 def test_mail_outlasts_an_outage_and_arrives_once(mailbox: Mailbox, parts: Stack) -> None:
@@ -262,7 +243,7 @@ def test_mail_outlasts_an_outage_and_arrives_once(mailbox: Mailbox, parts: Stack
                 as_time_goes_by(call)
     finally:
         parts.smtp.start()
-    assert {now(call).attempts for call in owed} == {0}
+    assert {reread(call).attempts for call in owed} == {0}
     assert mailbox.mails() == []
 
     attempts.sweep()
@@ -280,69 +261,4 @@ def test_during_an_outage_a_sweep_knocks_once(mailbox: Mailbox, parts: Stack) ->
     finally:
         parts.smtp.start()
 
-    assert [bool(now(call).error) for call in owed] == [True, False, False]
-
-
-# who may send when -------------------------------------------------------------------------------------------
-
-
-def test_who_takes_a_call_has_it_alone_until_the_lease_is_over() -> None:
-    call = owed_to(uuid7())
-
-    first = calls.take()
-    assert first is not None
-    assert calls.take() is calls.take(call.id) is None
-
-    as_time_goes_by(call)
-    second = calls.take(call.id)
-    assert second is not None
-    assert (first.pk, first.attempts, second.pk, second.attempts) == (call.pk, 1, call.pk, 2)
-    assert second.next_attempt_at - timezone.now() > timedelta(seconds=100)
-
-
-def test_calls_are_taken_in_the_order_they_fell_due() -> None:
-    late, early = owed_to(uuid7()), owed_to(uuid7())
-    OutsideCall.objects.filter(pk=early.pk).update(next_attempt_at=F("next_attempt_at") - timedelta(minutes=1))
-
-    assert [taken.pk for taken in (calls.take(), calls.take()) if taken] == [early.pk, late.pk]
-
-
-def test_a_taker_whose_lease_is_over_cannot_undo_what_its_successor_does() -> None:
-    call = owed_to(uuid7())
-    slow = calls.take()
-    as_time_goes_by(call)
-    successor = calls.take()
-    assert slow is not None
-    assert successor is not None
-
-    calls.give_up(slow, error="late")
-    calls.retry(slow, in_s=0, error="late", counts=True)
-    assert (now(call).error, now(call).failed_at, now(call).attempts) == ("", None, 2)
-
-    calls.settle(successor)
-    calls.give_up(successor, error="too late")
-    assert (now(call).error, now(call).failed_at) == ("", None)
-
-
-def test_a_taker_whose_lease_is_over_may_still_say_that_it_was_done() -> None:
-    call = owed_to(uuid7())
-    slow = calls.take()
-    as_time_goes_by(call)
-    calls.take()
-    assert slow is not None
-
-    calls.settle(slow)
-
-    as_time_goes_by(call)
-    assert calls.take() is None
-
-
-def test_a_call_whose_takers_all_died_is_given_up(mailbox: Mailbox) -> None:
-    call = owed_to(registered_user().id)
-    OutsideCall.objects.filter(pk=call.pk).update(attempts=10)
-
-    attempts.sweep()
-
-    assert mailbox.mails() == []
-    assert now(call).error == "TakenTooOften"
-    assert now(call).failed_at is not None
+    assert [bool(reread(call).error) for call in owed] == [True, False, False]

@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -17,18 +16,25 @@ import pytest
 import redis
 from celery import current_app
 from django.conf import settings as django_settings
-from django.db import transaction
-from django.db.models.functions import Now
 from pytest_django import DjangoDbBlocker
 
 from accounts import tasks
 from accounts.models import OutsideCall
-from accounts.outside import calls, queue
+from accounts.outside import queue
 from devstack import Stack
 from devstack.places import CHECKOUT
 from events.testing import deliver
 from events.trace import following
-from tests.integration.mailing import Mailbox, environ_for_processes, eventually, registered_user, registration_of
+from tests.integration.mailing import (
+    Mailbox,
+    as_time_goes_by,
+    environ_for_processes,
+    eventually,
+    owed_to,
+    registered_user,
+    registration_of,
+    reread,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -78,14 +84,6 @@ def _no_failure_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queue, "offer", queue.Queue().offer)
 
 
-def owed() -> OutsideCall:
-    """A mail that no worker was told of."""
-    with transaction.atomic():
-        key = f"{uuid4()}/send-welcome"
-        calls.owe(kind="welcome", user_id=registered_user().id, key=key, facts={"registered_on": "2026-11-24"})
-    return OutsideCall.objects.get(key=key)
-
-
 def test_a_registration_is_followed_by_its_mail_under_the_same_trace(worker: Worker, mailbox: Mailbox) -> None:
     user = registered_user()
 
@@ -104,11 +102,11 @@ def test_a_registration_is_followed_by_its_mail_under_the_same_trace(worker: Wor
 
 
 def test_the_sweep_brings_what_no_worker_was_told_of(worker: Worker, mailbox: Mailbox) -> None:
-    call = owed()
+    call = owed_to(registered_user().id)
 
     tasks.sweep_outside_calls.delay()
 
-    eventually(lambda: OutsideCall.objects.get(pk=call.pk).settled_at)
+    eventually(lambda: reread(call).settled_at)
     assert len(mailbox.mails()) == 1
 
 
@@ -173,7 +171,7 @@ SWEEP = "import django; django.setup(); from accounts.outside import attempts; a
 
 
 def test_a_taker_that_dies_is_followed_by_another_after_its_lease(mailbox: Mailbox) -> None:
-    call = owed()
+    call = owed_to(registered_user().id)
     with socket.create_server(("127.0.0.1", 0)) as silent_mail_server:
         silent_mail_server.settimeout(30)
         address = f"smtp://127.0.0.1:{silent_mail_server.getsockname()[1]}"
@@ -186,6 +184,6 @@ def test_a_taker_that_dies_is_followed_by_another_after_its_lease(mailbox: Mailb
     tasks.sweep_outside_calls()
     assert mailbox.mails() == []
 
-    OutsideCall.objects.filter(pk=call.pk).update(next_attempt_at=Now() - timedelta(seconds=1))
+    as_time_goes_by(call)
     tasks.sweep_outside_calls()
     assert [mail["Message-ID"] for mail in mailbox.mails()] == [f"<{call.id}@localhost>"]
