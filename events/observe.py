@@ -44,10 +44,10 @@ def record_published(*, topic: str, event_id: UUID, partition: int, offset: int)
     _write(logging.INFO, "published", topic=topic, event_id=str(event_id), partition=partition, offset=offset)
 
 
-def record_send_failed(*, topic: str, reason: str) -> None:
-    """A send failed or was overdue; the record stays pending."""
-    PRODUCER_ERRORS.labels(topic, reason).inc()
-    _write(logging.WARNING, "send failed", topic=topic, reason=reason)
+def record_send_failed(*, topic: str, reason: str, records: int) -> None:
+    """So many sends failed or were overdue; the records stay pending."""
+    PRODUCER_ERRORS.labels(topic, reason).inc(records)
+    _write(logging.WARNING, "send failed", topic=topic, reason=reason, records=records)
 
 
 def record_waiting(*, part: str, wait_s: float) -> None:
@@ -72,9 +72,7 @@ def record_standing_by() -> None:
 
 def record_held_back(*, topic: str, event_id: UUID, attempt: int, wait_s: float) -> None:
     """The broker refused an outbox record; its key waits, the others go on."""
-    _write(
-        logging.WARNING, "held back", topic=topic, event_id=str(event_id), attempt=attempt, wait_s=round(wait_s, 3)
-    )
+    _write(logging.WARNING, "held back", topic=topic, event_id=str(event_id), attempt=attempt, wait_s=round(wait_s, 3))
 
 
 def record_record_dead(*, topic: str, event_id: UUID, reason: str) -> None:

@@ -12,6 +12,7 @@ from events.kafka._consumer import MAX_POLL_INTERVAL_S, Assignments, Consumer, R
 from events.kafka._errors import (
     BrokerRefuses,
     BrokersAway,
+    Ended,
     NoOffset,
     NotAuthorised,
     OffsetOutOfRange,
@@ -29,6 +30,7 @@ __all__ = [
     "BrokerRefuses",
     "BrokersAway",
     "Consumer",
+    "Ended",
     "NoOffset",
     "NotAuthorised",
     "OffsetOutOfRange",

@@ -31,6 +31,10 @@ class BrokersAway(Transient):
     """No broker answered in time, or the one that did cannot serve this now."""
 
 
+class Ended(BrokersAway):
+    """This producer was ended before the record was settled: whether it was written is unknown."""
+
+
 class Rebalanced(Transient):
     """The group has moved on without this member: drop the work in hand and poll again."""
 
@@ -82,6 +86,8 @@ def _our_error(error: Exception) -> EventsError:
             return UnknownTopic(name)
         case theirs.AuthorizationError():
             return NotAuthorised(name)
+        case theirs.IllegalStateError():
+            return Ended(name)
     return Rebalanced(name) if isinstance(error, _MOVED_ON) else BrokersAway(name)
 
 

@@ -13,7 +13,7 @@ from events.conf import EventsSettings
 from events.envelope import Envelope
 from events.errors import EventsError
 from events.kafka._connection import connection
-from events.kafka._errors import BrokersAway, NotAuthorised, UnknownTopic, our_error_of_one, our_errors
+from events.kafka._errors import BrokersAway, Ended, NotAuthorised, UnknownTopic, our_error_of_one, our_errors
 
 _END_WITHIN_S = 3.0
 _TOPIC_WITHIN_S = 1.0
@@ -55,6 +55,8 @@ class Producer:
             request_timeout_ms=_request_timeout_ms(settings),
             max_block_ms=3_000,
         )
+        self._is_ended = False
+        self._changed = threading.Event()  # the cluster answered a question, or this producer has ended
 
     def send(self, envelope: Envelope, *, settled: Settled) -> None:
         """Queue one record; `settled` is called once, on the client's thread, unless the client hangs.
@@ -80,6 +82,8 @@ class Producer:
     def _fail(self, settled: Settled, error: Exception) -> None:
         # Here and now: back in its loop the client would send the partition's next batch under a new epoch.
         self._client._sender.force_close()  # noqa: SLF001 - as in close_now()
+        self._is_ended = True
+        self._changed.set()
         settled(our_error_of_one(error))
 
     def _find(self, topic: str) -> None:
@@ -91,21 +95,23 @@ class Producer:
             cluster.add_topic(topic)
         # Twice: the first answer may be that to a question asked before the topic was added.
         for _ in range(2):
-            _wait_for_answer(cluster.request_update())
+            self._ask(cluster)
             if cluster.partitions_for_topic(topic) is not None:
                 return
         raise NotAuthorised(topic) if topic in cluster.unauthorized_topics else UnknownTopic(topic)
+
+    def _ask(self, cluster: Any) -> None:
+        self._changed.clear()
+        answer = cluster.request_update()
+        answer.add_both(lambda _: self._changed.set())
+        has_changed = not self._is_ended and self._changed.wait(_TOPIC_WITHIN_S)
+        if self._is_ended:
+            raise Ended("while asking for a topic")
+        # An error that a broker sent is an answer, too.
+        if not has_changed or not (answer.succeeded() or isinstance(answer.exception, theirs.BrokerResponseError)):
+            raise BrokersAway("no metadata")
 
 
 def _request_timeout_ms(settings: EventsSettings) -> int:
     # Room for a second request within the delivery timeout, as the client demands.
     return min(5_000, (settings.producer_delivery_timeout_ms - settings.producer_linger_ms) // 2)
-
-
-def _wait_for_answer(future: Any) -> None:
-    answered = threading.Event()
-    future.add_both(lambda _: answered.set())
-    if not answered.wait(_TOPIC_WITHIN_S) or not (
-        future.succeeded() or isinstance(future.exception, theirs.BrokerResponseError)
-    ):
-        raise BrokersAway("no metadata")

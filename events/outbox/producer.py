@@ -5,18 +5,20 @@ is either acknowledged, refused or unknown; what is unknown is still pending in 
 """
 
 import time
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from queue import Empty, SimpleQueue
+from typing import Self
 
 from events.conf import EventsSettings
 from events.errors import EventsError, Permanent
-from events.kafka import Acknowledged, BrokersAway, NotAuthorised, Producer, UnknownTopic
+from events.kafka import Acknowledged, BrokersAway, Ended, NotAuthorised, Producer, UnknownTopic
 from events.outbox.store import Pending
 
 _OVERDUE_MARGIN_S = 5.0
-_STALLED_AFTER_S = 5.0
+_STALLED_AFTER_S = 3.0
 _ASK_AGAIN_AFTER_S = 1.0
 
 Settlements = SimpleQueue[tuple[Pending, Acknowledged | EventsError]]
@@ -28,7 +30,21 @@ class Collected:
 
     acknowledged: list[tuple[Pending, Acknowledged]] = field(default_factory=list)
     refused: list[tuple[Pending, Permanent]] = field(default_factory=list)
+    failures: Counter[tuple[str, str]] = field(default_factory=Counter)  # by topic and class of the error
     broken: EventsError | None = None
+
+    def add_failure(self, topic: str, error: EventsError) -> None:
+        """The first one says why the client was ended; what it took along says nothing."""
+        if not isinstance(error, Ended):
+            self.failures[topic, type(error).__name__] += 1
+        if self.broken is None or isinstance(self.broken, Ended):
+            self.broken = error
+
+    def add(self, later: Self) -> None:
+        """What became of the rest."""
+        self.acknowledged += later.acknowledged
+        self.refused += later.refused
+        self.failures += later.failures
 
 
 class SupervisedProducer:
@@ -39,23 +55,23 @@ class SupervisedProducer:
         self._overdue_after_s = settings.producer_delivery_timeout_ms / 1000 + _OVERDUE_MARGIN_S
         self._client: Producer | None = None
         self._settlements: Settlements = SimpleQueue()
-        self._sent_at: dict[int, float] = {}
+        self._on_its_way: dict[int, tuple[float, str]] = {}  # since when, and for which topic; the oldest first
         self._refused_topics: dict[str, tuple[float, Permanent]] = {}
 
     @property
     def in_flight(self) -> int:
         """How many records are on their way."""
-        return len(self._sent_at)
+        return len(self._on_its_way)
 
     @property
     def is_stalled(self) -> bool:
-        """Whether the oldest of them has been so for 5 s."""
-        return self._oldest_s() > _STALLED_AFTER_S
+        """Whether the oldest of them has been so for 3 s."""
+        return self._overdue_topic(_STALLED_AFTER_S) is not None
 
     def send(self, record: Pending) -> None:
         """Give one record to the client.
 
-        Raises UnknownTopic and NotAuthorised: not sent, the others go on. Raises BrokersAway: `end` this one.
+        Raises UnknownTopic and NotAuthorised: not sent, the others go on. Raises BrokersAway: call `end_after`.
         """
         self._refuse_again(record.envelope.topic)
         if self._client is None:
@@ -66,17 +82,15 @@ class SupervisedProducer:
         except (UnknownTopic, NotAuthorised) as error:
             self._refused_topics[record.envelope.topic] = (time.monotonic() + _ASK_AGAIN_AFTER_S, error)
             raise
-        self._sent_at[record.id] = time.monotonic()
+        self._on_its_way[record.id] = (time.monotonic(), record.envelope.topic)
 
     def collect(self, *, wait_s: float) -> Collected:
         """What was settled, waiting so long for the first; after a failure the client is ended."""
         collected = self._sort(self._take(wait_s))
-        if collected.broken is None and self._oldest_s() > self._overdue_after_s:
-            collected.broken = BrokersAway("overdue")
+        if topic := self._overdue_topic(self._overdue_after_s):
+            collected.add_failure(topic, BrokersAway("overdue"))
         if collected.broken is not None:
-            at_the_end = self.end()
-            collected.acknowledged += at_the_end.acknowledged
-            collected.refused += at_the_end.refused
+            collected.add(self.end())
         return collected
 
     def end(self) -> Collected:
@@ -85,7 +99,13 @@ class SupervisedProducer:
             self._client.close_now()
         collected = self._sort(self._take(0))
         # A client that does not end in time may still settle something: into a queue that nobody reads.
-        self._client, self._settlements, self._sent_at = None, SimpleQueue(), {}
+        self._client, self._settlements, self._on_its_way = None, SimpleQueue(), {}
+        return collected
+
+    def end_after(self, record: Pending, error: BrokersAway) -> Collected:
+        """The same when `send` raised it."""
+        collected = self.end()
+        collected.add_failure(record.envelope.topic, error)
         return collected
 
     def _refuse_again(self, topic: str) -> None:
@@ -94,8 +114,10 @@ class SupervisedProducer:
         if error is not None and time.monotonic() < until:
             raise error
 
-    def _oldest_s(self) -> float:
-        return time.monotonic() - next(iter(self._sent_at.values())) if self._sent_at else 0.0
+    def _overdue_topic(self, after_s: float) -> str | None:
+        """The topic of the oldest record on its way, if it has been so for that long."""
+        since, topic = next(iter(self._on_its_way.values()), (time.monotonic(), ""))
+        return topic if time.monotonic() - since > after_s else None
 
     def _take(self, wait_s: float) -> Iterable[tuple[Pending, Acknowledged | EventsError]]:
         try:
@@ -108,11 +130,11 @@ class SupervisedProducer:
     def _sort(self, settled: Iterable[tuple[Pending, Acknowledged | EventsError]]) -> Collected:
         collected = Collected()
         for record, outcome in settled:
-            self._sent_at.pop(record.id, None)
+            self._on_its_way.pop(record.id, None)
             if isinstance(outcome, Acknowledged):
                 collected.acknowledged.append((record, outcome))
                 continue
-            collected.broken = collected.broken or outcome
+            collected.add_failure(record.envelope.topic, outcome)
             if isinstance(outcome, Permanent):
                 collected.refused.append((record, outcome))
         return collected

@@ -68,7 +68,6 @@ class Relay:
             reader = self._own()
             is_busy = reader is not None and self._relay(reader)
         except BrokersAway:
-            self._keep(self._producer.end())
             return self._wait_for("kafka", stop)
         except DatabaseAway:
             return self._wait_for("database", stop)
@@ -107,10 +106,12 @@ class Relay:
         while (record := reader.next) and self._may_send(record, is_alone=reader.must_go_alone(record)):
             try:
                 self._producer.send(record)
-            except Permanent as error:
-                self._refuse(reader, record, error)
-            else:
                 reader.pop()
+            except BrokersAway as error:
+                self._settle(reader, self._producer.end_after(record, error))
+            except Permanent as error:
+                observe.record_send_failed(topic=record.envelope.topic, reason=type(error).__name__, records=1)
+                self._refuse(reader, record, error)
 
     def _may_send(self, record: Pending, *, is_alone: bool) -> bool:
         # A process that was paused must find out here, before the record leaves, that another may own its shards.
@@ -128,6 +129,8 @@ class Relay:
             return
         reader.start_over(keep=self._acknowledged)
         observe.record_producer_replaced(reason=str(collected.broken))
+        for (topic, reason), records in collected.failures.items():
+            observe.record_send_failed(topic=topic, reason=reason, records=records)
         match collected.refused:
             case []:
                 raise BrokersAway(str(collected.broken))
@@ -157,7 +160,6 @@ class Relay:
     def _refuse(self, reader: Reader, record: Pending, error: Permanent) -> None:
         """Hold back the record's key until the next attempt; after the last one the record is dead."""
         topic, attempt, told = record.envelope.topic, record.attempts + 1, f"{type(error).__name__}: {error}"
-        observe.record_send_failed(topic=topic, reason=type(error).__name__)
         if attempt < ATTEMPTS_MOST:
             wait_s = AFTER_REFUSAL.wait_s(attempt)
             reader.hold_back(record.order_key, wait_s=wait_s)

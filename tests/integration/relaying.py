@@ -119,10 +119,11 @@ class RelayProcess:
             self._port = free.getsockname()[1]
         topics = {f"KAFKA_TOPIC_{key.upper()}": name for key, name in EventsSettings.current().topics.items()}
         url = database_url()
+        ours = {"DATABASE_URL": url, "DATABASE_DIRECT_URL": url, "DEBUG": "on", "PGAPPNAME": "relay under test"}
         self.process = subprocess.Popen(
             [sys.executable, "manage.py", "relay_outbox", "--port", str(self._port), *arguments],
             cwd=CHECKOUT, stdout=subprocess.PIPE, text=True,
-            env=os.environ | topics | {"DATABASE_URL": url, "DATABASE_DIRECT_URL": url, "DEBUG": "on"} | environ,
+            env=os.environ | topics | ours | environ,
         )  # fmt: skip
         self._said: list[str] = []
         self._listener = threading.Thread(target=self._listen, daemon=True)
@@ -140,6 +141,12 @@ class RelayProcess:
         with urllib.request.urlopen(f"http://127.0.0.1:{self._port}{path}", timeout=5) as answer:
             body: bytes = answer.read()
         return body.decode()
+
+    def is_ready(self) -> bool:
+        try:
+            return self.get("/readyz") == '{"status": "ok"}'
+        except OSError:  # 503, or not listening yet
+            return False
 
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)

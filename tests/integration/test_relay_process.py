@@ -1,0 +1,123 @@
+"""`manage.py relay_outbox` as a process: signals, probes, and two of them on one outbox."""
+
+import signal
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from devstack import Stack
+from events.models import OutboxRecord
+from tests.integration.relaying import (
+    Noted,
+    Topics,
+    all_records,
+    commit,
+    first_arrivals,
+    pending,
+    relay_process,
+    wait_for,
+)
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def broker(parts: Stack) -> Iterator[Stack]:
+    """The parts, whose broker answers again afterwards."""
+    yield parts
+    parts.kafka.resume()
+
+
+def backlog(keys: int, of_each: int) -> dict[str, list[int]]:
+    for n in range(of_each):
+        commit(*(Noted(of=str(key), n=n) for key in range(keys)))
+    return {str(key): list(range(of_each)) for key in range(keys)}
+
+
+def published() -> int:
+    return OutboxRecord.objects.filter(published_at__isnull=False).count()
+
+
+def test_once_ends_when_nothing_is_left(own_topics: Topics) -> None:
+    expected = backlog(keys=30, of_each=20)
+    with relay_process("--once") as relay:
+        assert relay.exit_code() == 0
+    assert pending() == 0
+    assert first_arrivals(all_records(own_topics.user_events)) == expected
+
+
+def test_sigterm_lets_what_is_on_its_way_arrive_and_marks_it(own_topics: Topics, broker: Stack) -> None:
+    backlog(keys=10, of_each=1)
+    with relay_process() as relay:
+        wait_for(lambda: pending() == 0)
+        broker.kafka.pause()
+        backlog(keys=10, of_each=1)
+        wait_for(lambda: not relay.is_ready())  # they are on their way, and nobody answers
+        relay.signal(signal.SIGTERM)
+        broker.kafka.resume()
+        assert relay.exit_code(within_s=10) == 0
+    assert published() == 20
+    assert len(all_records(own_topics.user_events)) == 20
+
+
+def test_sigterm_under_load_leaves_nothing_unmarked_in_kafka(own_topics: Topics) -> None:
+    backlog(keys=50, of_each=30)
+    with relay_process() as relay:
+        wait_for(lambda: published() > 0)
+        relay.signal(signal.SIGTERM)
+        assert relay.exit_code(within_s=10) == 0
+    assert len(all_records(own_topics.user_events)) == published()
+
+
+def test_a_second_signal_ends_at_once(own_topics: Topics, broker: Stack) -> None:
+    backlog(keys=1, of_each=1)
+    with relay_process() as relay:
+        wait_for(lambda: pending() == 0)
+        broker.kafka.pause()
+        backlog(keys=1, of_each=1)
+        wait_for(lambda: not relay.is_ready())  # it is on its way for seconds
+        relay.signal(signal.SIGTERM)
+        with pytest.raises(subprocess.TimeoutExpired):
+            relay.exit_code(within_s=1)
+        relay.signal(signal.SIGTERM)
+        assert relay.exit_code(within_s=1) == 1
+
+
+def test_probes_answer_and_metrics_count(own_topics: Topics) -> None:
+    backlog(keys=3, of_each=1)
+    with relay_process() as relay:
+        wait_for(relay.is_ready)
+        wait_for(lambda: pending() == 0)
+        assert relay.get("/healthz") == '{"status": "ok"}'
+        counted = f'kafka_producer_messages_total{{topic="{own_topics.user_events}"}} 3.0'
+        wait_for(lambda: counted in relay.get("/metrics"))
+
+
+def test_a_second_relay_stands_by_and_takes_over_from_a_killed_one(own_topics: Topics) -> None:
+    with relay_process() as first:
+        wait_for(lambda: first.has_said("relay owns"))
+        with relay_process() as second:
+            wait_for(lambda: second.has_said("relay stands by"))
+            expected = backlog(keys=20, of_each=60)
+            wait_for(lambda: published() > 0)
+            first.signal(signal.SIGKILL)
+            wait_for(lambda: second.has_said("relay owns"), within_s=3)
+            wait_for(lambda: pending() == 0)
+            assert not first.has_said("relay stands by")
+    assert first_arrivals(all_records(own_topics.user_events)) == expected
+
+
+def test_a_paused_relay_loses_the_outbox_and_breaks_no_order_when_it_wakes(own_topics: Topics) -> None:
+    with relay_process() as first:
+        wait_for(lambda: first.has_said("relay owns"))
+        with relay_process() as second:
+            wait_for(lambda: second.has_said("relay stands by"))
+            expected = backlog(keys=20, of_each=60)
+            wait_for(lambda: published() > 0)
+            first.signal(signal.SIGSTOP)
+            wait_for(lambda: second.has_said("relay owns"), within_s=10)
+            first.signal(signal.SIGCONT)
+            wait_for(lambda: first.has_said("relay stands by"))
+            wait_for(lambda: pending() == 0)
+    assert first_arrivals(all_records(own_topics.user_events)) == expected
