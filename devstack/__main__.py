@@ -5,7 +5,7 @@ import shlex
 import sys
 from collections.abc import Callable
 
-from devstack import client, mail, run, tools
+from devstack import client, demo, mail, run, tools
 from devstack.api import PARTS
 from devstack.errors import DevstackError
 from devstack.places import Places
@@ -63,6 +63,11 @@ def _run(places: Places) -> int:
     return run.application(places.name)
 
 
+def _demo(_places: Places) -> int:
+    """Show the whole way of each event on a fresh stack, and end."""
+    return demo.show()
+
+
 def _show(environ: dict[str, str]) -> int:
     for key, value in environ.items():
         print(f"{key}={shlex.quote(value)}")
@@ -76,6 +81,7 @@ _COMMANDS: dict[str, Callable[[Places], int]] = {
     "env": _env,
     "mail": _mail,
     "run": _run,
+    "demo": _demo,
 }
 
 

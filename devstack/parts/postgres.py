@@ -61,6 +61,8 @@ class Postgres:
             "max_prepared_transactions": "0",
             "fsync": "on",
             "timezone": "UTC",
+            # The demo shows when a change committed.
+            "track_commit_timestamp": "on",
         }
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         return unprivileged([str(_bin() / "postgres"), "-D", str(self.data), *options])
