@@ -1,12 +1,14 @@
 """Every log line of this app; the rest of it calls the functions here. Lines carry ids, never addresses or names."""
 
 import logging
+import traceback
 from typing import Any
 from uuid import UUID
 
 from accounts.models import OutsideCall
 
 _log = logging.getLogger("accounts")
+_cache = {"away": False}
 
 
 def record_mail_sent(call: OutsideCall, *, ms: float) -> None:
@@ -37,6 +39,30 @@ def record_call_given_up(call: OutsideCall, *, error: str) -> None:
 def record_queue_away(*, call_id: UUID, error: str, quiet_s: float) -> None:
     """No worker could be told; nobody is for `quiet_s`, and the sweep brings the calls."""
     _log.warning("task queue away", extra={"call_id": str(call_id), "error": error, "quiet_s": quiet_s})
+
+
+def record_request_failed(error: Exception, *, code: str) -> None:
+    """A request was answered with 500 or 503. The error's message may quote data, so type and place alone are told."""
+    stack = "".join(traceback.format_tb(error.__traceback__))
+    cause = type(error.__cause__).__name__ if error.__cause__ else ""
+    told = {"code": code, "error": type(error).__name__, "cause": cause, "stack": stack}
+    _log.error("request failed", extra=told)
+
+
+def record_token_refused(*, reason: str) -> None:
+    """A bearer token was not one of ours."""
+    _log.warning("token refused", extra={"reason": reason})
+
+
+def record_cache(*, away: bool, error: Exception | None = None) -> None:
+    """The cache answered or did not; told when that changes."""
+    if away == _cache["away"]:
+        return
+    _cache["away"] = away
+    if away:
+        _log.warning("cache away", extra={"error": type(error).__name__})
+    else:
+        _log.info("cache back")
 
 
 def _write_call(level: int, event: str, call: OutsideCall, **fields: Any) -> None:

@@ -54,14 +54,15 @@ MIDDLEWARE = [
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "usercenter.middleware.TraceMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "usercenter.middleware.ProblemMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
+    "usercenter.middleware.SiteMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "django_prometheus.middleware.PrometheusAfterMiddleware",
+    "usercenter.middleware.MetricsMiddleware",
 ]
 ROOT_URLCONF = "usercenter.urls"
 WSGI_APPLICATION = "usercenter.wsgi.application"
@@ -118,6 +119,8 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "accounts.api.problems.answer_exception",
     "UNAUTHENTICATED_USER": None,
+    "DEFAULT_METADATA_CLASS": None,
+    "URL_FORMAT_OVERRIDE": None,
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "usercenter",
@@ -153,11 +156,10 @@ CELERY_BEAT_SCHEDULE = {
 # Apps --------------------------------------------------------------------------------------------------------
 ACCOUNTS = {
     "PUBLIC_URL": PUBLIC_URL,
-    "JWT_SIGNING_KEYS": tuple(
-        env.list("JWT_SIGNING_KEYS", default=[DEVELOPMENT_SIGNING_KEY] if DEBUG else [])
-    ),
+    "JWT_SIGNING_KEYS": tuple(env.list("JWT_SIGNING_KEYS", default=[DEVELOPMENT_SIGNING_KEY] if DEBUG else [])),
     "ACCESS_TTL_S": env.int("ACCESS_TTL_S", default=300),
     "PASSWORD_MIN_LENGTH": env.int("PASSWORD_MIN_LENGTH", default=8),
+    "PASSWORD_HASHES_AT_ONCE": env.int("PASSWORD_HASHES_AT_ONCE", default=2),
     "REDIS_URL": REDIS_URL,
 }
 EVENTS = {

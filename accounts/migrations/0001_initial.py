@@ -63,9 +63,9 @@ class Migration(migrations.Migration):
                 ('is_superuser', models.BooleanField(default=False, help_text='Designates that this user has all permissions without explicitly assigning them.', verbose_name='superuser status')),
                 ('id', models.UUIDField(default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False)),
                 ('username', models.CharField(max_length=64)),
-                ('username_canonical', models.CharField(max_length=192, unique=True)),
+                ('username_canonical', models.CharField(max_length=192)),
                 ('email', models.EmailField(max_length=254)),
-                ('email_canonical', models.CharField(max_length=762, unique=True)),
+                ('email_canonical', models.CharField(max_length=762)),
                 ('email_verified', models.BooleanField(default=False)),
                 ('status', models.CharField(choices=[('active', 'Active'), ('suspended', 'Suspended'), ('pending_deletion', 'Pending Deletion'), ('deleted', 'Deleted')], default='active', max_length=16)),
                 ('display_name', models.CharField(blank=True, default='', max_length=100)),
@@ -142,6 +142,14 @@ class Migration(migrations.Migration):
                 ('ended_at', models.DateTimeField(null=True)),
                 ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='sessions', to=settings.AUTH_USER_MODEL)),
             ],
+        ),
+        migrations.AddConstraint(
+            model_name='user',
+            constraint=models.UniqueConstraint(fields=('username_canonical',), name='accounts_user_username_unique'),
+        ),
+        migrations.AddConstraint(
+            model_name='user',
+            constraint=models.UniqueConstraint(fields=('email_canonical',), name='accounts_user_email_unique'),
         ),
         migrations.AddConstraint(
             model_name='user',

@@ -23,9 +23,7 @@ class SessionQuerySet(models.QuerySet["Session"]):
 
     def open(self, *, user: User, client: Client, now: datetime) -> "Session":
         """A new session, in the caller's transaction."""
-        return self.create(
-            user=user, device=client.device, ip=client.ip, auth_time=now, created_at=now
-        )
+        return self.create(user=user, device=client.device, ip=client.ip, auth_time=now, created_at=now)
 
 
 class Session(models.Model):

@@ -88,10 +88,10 @@ class User(AbstractBaseUser, PermissionsMixin):
         return self.username
 
     @property
-    def is_active(self) -> bool:
+    def is_active(self) -> bool:  # type: ignore[override]  # a plain True in Django, which nobody sets
         """May sign in (Django's admin and permissions ask this name)."""
         return self.status == self.Status.ACTIVE
 
-    def check_password(self, raw_password: str) -> bool:
+    def check_password(self, raw_password: str | None) -> bool:
         """Whether the password is right. Never saves: a hash is upgraded in login's own transaction."""
         return check_password(raw_password, self.password)

@@ -1,0 +1,143 @@
+"""What requests may carry: strict types, no unknown member, and every field's error at once.
+
+A view declares a `StrictInput` and calls its `parse`; DRF's serializer is used for its fields and because
+drf-spectacular reads them. An error is either DRF's own or a `FieldRefused` of the rules in `names` and `passwords`.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+from rest_framework import serializers
+from rest_framework.fields import SkipField, empty
+from rest_framework.request import Request
+
+from accounts import names, passwords
+from accounts.errors import FieldRefused, Refused
+
+ECHO_MOST = 64
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One thing to mend. `place` is a JSON Pointer into the body or, as `member` says, a query parameter."""
+
+    place: str
+    code: str
+    detail: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    member: str = "pointer"
+
+    def as_json(self) -> dict[str, Any]:
+        """The member of `errors` in an answer."""
+        told = {self.member: self.place, "code": self.code, "detail": self.detail}
+        return told | {"params": dict(self.params)} if self.params else told
+
+
+class InputRefused(Refused):
+    """Some fields are not valid; `errors` has all of them."""
+
+    def __init__(self, errors: Iterable[FieldError]) -> None:
+        super().__init__()
+        self.errors = tuple(errors)
+
+
+class StrictInput(serializers.Serializer[Any]):
+    """The base of all inputs. Optional fields must have a default, so that each name is always there."""
+
+    @classmethod
+    def parse(cls, request: Request) -> Any:
+        """The values, one attribute a field. Raises InputRefused, and what the parser raises."""
+        sent: dict[str, Any] = request.data  # type: ignore[assignment]  # our parser reads objects only
+        form = cls()
+        values: dict[str, Any] = {}
+        errors = [_unknown(name) for name in sent if name not in form.fields]
+        for name, its_field in form.fields.items():
+            try:
+                values[name] = its_field.run_validation(sent.get(name, empty))
+            except SkipField:
+                continue
+            except FieldRefused as refused:
+                errors.append(FieldError(pointer(name), refused.code, refused.detail, refused.params))
+            except serializers.ValidationError as error:
+                errors += _told_by_drf(name, error)
+        errors += [] if errors else form.refuse_together(values)
+        if errors:
+            raise InputRefused(errors)
+        return SimpleNamespace(**values)
+
+    def refuse_together(self, values: Mapping[str, Any]) -> list[FieldError]:
+        """What is wrong with fields that are each fine; an input overrides it."""
+        return []
+
+
+class Text(serializers.CharField):
+    """A JSON string as it was sent: no number taken for one, nothing trimmed."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(trim_whitespace=False, **options)
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Raises FieldRefused for anything but a string."""
+        if not isinstance(data, str):
+            raise FieldRefused("invalid_type", "Must be a string.")
+        return data
+
+
+class UsernameField(Text):
+    """A username that may be taken by anyone: `names.Username`."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Raises FieldRefused."""
+        username = names.parse_username(super().to_internal_value(data))
+        names.refuse_reserved(username)
+        return username
+
+
+class EmailField(Text):
+    """An e-mail address: `names.EmailAddress`."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Raises FieldRefused."""
+        return names.parse_email(super().to_internal_value(data))
+
+
+class DisplayNameField(Text):
+    """The name to show; may be empty."""
+
+    def to_internal_value(self, data: Any) -> str:
+        """Raises FieldRefused."""
+        return names.parse_display_name(super().to_internal_value(data))
+
+
+class LocaleField(Text):
+    """A language tag."""
+
+    def to_internal_value(self, data: Any) -> str:
+        """Raises FieldRefused."""
+        return names.parse_locale(super().to_internal_value(data))
+
+
+class NewPasswordField(Text):
+    """A password to set: by the rule of `passwords`."""
+
+    def to_internal_value(self, data: Any) -> str:
+        """Raises FieldRefused."""
+        password: str = super().to_internal_value(data)
+        passwords.refuse_weak(password)
+        return password
+
+
+def pointer(name: str) -> str:
+    """The JSON Pointer to a member (RFC 6901); a very long name is cut."""
+    return "/" + name[:ECHO_MOST].replace("~", "~0").replace("/", "~1")
+
+
+def _unknown(name: str) -> FieldError:
+    return FieldError(pointer(name), "unknown_field", "There is no such field here.")
+
+
+def _told_by_drf(name: str, error: serializers.ValidationError) -> list[FieldError]:
+    details: Any = error.detail
+    return [FieldError(pointer(name), detail.code, str(detail)) for detail in details]

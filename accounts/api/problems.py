@@ -1,0 +1,150 @@
+"""Every error answer: which code and status stand for which error, and the one form they all have (RFC 9457).
+
+DRF calls `answer_exception` for what a view raises; `usercenter.middleware` calls `problem` for errors outside it.
+docs/problems.md explains each code. Nothing of the inside (types, messages, statements, paths) gets into an answer.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse
+from rest_framework import exceptions as drf
+from rest_framework.request import Request
+
+from accounts import observe, selectors, tokens
+from accounts.api import inputs, parsers
+from accounts.conf import AccountsSettings
+from accounts.errors import Busy
+from accounts.services import registration, sign_in
+
+MEDIA_TYPE = "application/problem+json"
+ERRORS_MOST = 50
+RETRY_AFTER_S = "2"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One entry of docs/problems.md."""
+
+    code: str
+    status: int
+    title: str
+    detail: str = ""
+
+
+KINDS = {
+    kind.code: kind
+    for kind in (
+        Kind("validation-error", 400, "Some fields are not valid"),
+        Kind("malformed-request", 400, "The request cannot be read"),
+        Kind("invalid-credentials", 401, "Wrong name or password", "No account has this name and password."),
+        Kind("invalid-token", 401, "The access token is not valid", "Sign in to get a new one."),
+        Kind("token-expired", 401, "The access token has expired", "Sign in to get a new one."),
+        Kind("session-revoked", 401, "The session has ended", "Sign in again."),
+        Kind("forbidden", 403, "Not allowed"),
+        Kind("account-suspended", 403, "The account is suspended"),
+        Kind("account-pending-deletion", 403, "The account waits for its deletion"),
+        Kind("not-found", 404, "Nothing is here"),
+        Kind("method-not-allowed", 405, "This method is not possible here"),
+        Kind("not-acceptable", 406, "No answer in the accepted form", "Answers are JSON."),
+        Kind("username-taken", 409, "The username is taken"),
+        Kind("email-taken", 409, "The e-mail address is taken"),
+        Kind("payload-too-large", 413, "The body is too large", f"At most {parsers.BODY_BYTES_MOST} bytes."),
+        Kind("unsupported-media-type", 415, "The body's form is not supported", "Send application/json in UTF-8."),
+        Kind("internal-error", 500, "Something went wrong here", "It was logged under the request_id."),
+        Kind("unavailable", 503, "Not available for the moment", "Try again in a moment."),
+    )
+}
+BY_STATUS = {
+    400: "malformed-request", 401: "invalid-token", 403: "forbidden", 404: "not-found", 405: "method-not-allowed",
+    406: "not-acceptable", 413: "payload-too-large", 415: "unsupported-media-type", 503: "unavailable",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an error is answered with; `detail` where there is more to say than the kind's own."""
+
+    code: str
+    detail: str = ""
+    errors: tuple[inputs.FieldError, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+_BEARER = {"WWW-Authenticate": "Bearer"}
+_BEARER_INVALID = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+_LATER = {"Retry-After": RETRY_AFTER_S}
+
+ANSWERS: Mapping[type[Exception], Answer] = {
+    registration.UsernameTaken: Answer(
+        "username-taken", errors=(inputs.FieldError("/username", "username_taken", "This username is taken."),)
+    ),
+    registration.EmailTaken: Answer(
+        "email-taken", errors=(inputs.FieldError("/email", "email_taken", "This e-mail address is taken."),)
+    ),
+    sign_in.InvalidCredentials: Answer("invalid-credentials", headers=_BEARER),
+    sign_in.AccountSuspended: Answer("account-suspended"),
+    sign_in.AccountPendingDeletion: Answer("account-pending-deletion"),
+    tokens.InvalidToken: Answer("invalid-token", headers=_BEARER_INVALID),
+    tokens.TokenExpired: Answer("token-expired", headers=_BEARER_INVALID),
+    selectors.SessionRevoked: Answer("session-revoked", headers=_BEARER_INVALID),
+    selectors.UserNotFound: Answer("not-found"),
+    parsers.TooLarge: Answer("payload-too-large"),
+    parsers.NotJson: Answer("unsupported-media-type"),
+    drf.NotAuthenticated: Answer("invalid-token", "A bearer token is needed.", headers=_BEARER),
+    drf.PermissionDenied: Answer("forbidden"),
+    drf.NotFound: Answer("not-found"),
+    drf.MethodNotAllowed: Answer("method-not-allowed"),
+    drf.NotAcceptable: Answer("not-acceptable"),
+    drf.UnsupportedMediaType: Answer("unsupported-media-type"),
+    PermissionDenied: Answer("forbidden"),
+    Http404: Answer("not-found"),
+    Busy: Answer("unavailable", headers=_LATER),
+    OperationalError: Answer("unavailable", headers=_LATER),
+    InterfaceError: Answer("unavailable", headers=_LATER),
+}
+
+
+def answer_exception(exc: Exception, context: Mapping[str, Any]) -> HttpResponse:
+    """The answer to what a view raised: a refusal in its own words, anything else as 503 or 500 and a log line."""
+    request: Request = context["request"]
+    answer = answer_of(exc)
+    if KINDS[answer.code].status >= 500:  # noqa: PLR2004 - HTTP's own line between the caller's fault and ours
+        observe.record_request_failed(exc, code=answer.code)
+    return problem(request, answer)
+
+
+def answer_of(exc: Exception) -> Answer:
+    """What stands for this error."""
+    match exc:
+        case inputs.InputRefused():
+            count = len(exc.errors)
+            detail = "1 field needs attention." if count == 1 else f"{count} fields need attention."
+            return Answer("validation-error", detail, exc.errors)
+        case parsers.Malformed():
+            return Answer("malformed-request", exc.detail)
+    found = next((answer for kind, answer in ANSWERS.items() if isinstance(exc, kind)), None)
+    return found or Answer("internal-error")
+
+
+def problem(request: HttpRequest | Request, answer: Answer) -> HttpResponse:
+    """The answer as problem+json."""
+    kind = KINDS[answer.code]
+    body: dict[str, Any] = {
+        "type": f"{AccountsSettings.current().public_url}/problems/{kind.code}",
+        "title": kind.title,
+        "status": kind.status,
+        "detail": answer.detail or kind.detail or f"{kind.title}.",
+        "instance": request.path,
+        "code": kind.code,
+        "request_id": getattr(request, "request_id", ""),
+    }
+    if answer.errors:
+        body["errors"] = [error.as_json() for error in answer.errors[:ERRORS_MOST]]
+    return HttpResponse(
+        json.dumps(body, ensure_ascii=False), status=kind.status, content_type=MEDIA_TYPE, headers=dict(answer.headers)
+    )

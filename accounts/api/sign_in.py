@@ -1,0 +1,50 @@
+"""POST /users/login. On to `services.sign_in`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.api import inputs
+from accounts.api.answers import TokenAnswer, token_answer
+from accounts.api.client import client_of
+from accounts.api.endpoint import PublicEndpoint
+from accounts.services.sign_in import sign_in
+
+NAMES = ("identifier", "username", "email")
+
+
+class LoginInput(inputs.StrictInput):
+    """A name and its password. Neither is judged here: an empty or endless one is simply wrong (401)."""
+
+    identifier = inputs.Text(allow_blank=True, default=None)
+    username = inputs.Text(allow_blank=True, default=None)
+    email = inputs.Text(allow_blank=True, default=None)
+    password = inputs.Text(allow_blank=True, write_only=True)
+    device_name = inputs.Text(allow_blank=True, default="")
+
+    def refuse_together(self, values: Mapping[str, Any]) -> list[inputs.FieldError]:
+        """One name, by whichever member."""
+        given = [name for name in NAMES if values[name] is not None]
+        if not given:
+            return [inputs.FieldError("/identifier", "required", "This field is required.")]
+        return [
+            inputs.FieldError(inputs.pointer(name), "only_one_of", f"Only one of {', '.join(NAMES)}.")
+            for name in given[1:]
+        ]
+
+
+class LoginView(PublicEndpoint):
+    """Sign in."""
+
+    @extend_schema(operation_id="login", request=LoginInput, responses={200: TokenAnswer})
+    def post(self, request: Request) -> Response:
+        """Open a session."""
+        body, now = LoginInput.parse(request), timezone.now()
+        identifier = next(getattr(body, name) for name in NAMES if getattr(body, name) is not None)
+        client = client_of(request, device_name=body.device_name)
+        session = sign_in(identifier=identifier, password=body.password, client=client, now=now)
+        return token_answer(session, now=now)

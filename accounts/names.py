@@ -1,0 +1,149 @@
+"""What counts as one name: the rules and canonical forms of usernames, e-mail addresses and display names.
+
+Used by every door that takes a name (the API's inputs, `createsuperuser`, the admin's sign-in). The unique columns
+hold the canonical forms, so two spellings of one name are one name. Pure.
+Sources: UTS 39 (one script a name), UAX 31 table 5 (scripts in use), RFC 8265 (width and case), RFC 5321.
+"""
+
+import unicodedata
+from dataclasses import dataclass
+
+import regex
+from email_validator import EmailNotValidError, validate_email
+
+from accounts.errors import FieldRefused
+
+USERNAME_LEAST, USERNAME_MOST = 3, 64
+EMAIL_MOST = 254
+DISPLAY_NAME_MOST = 100
+LOCALE_MOST = 35
+# Nothing longer is normalised: NFKC of a huge text costs seconds. Composition may still shorten what fits.
+TYPED_MOST = 4 * USERNAME_MOST
+
+RESERVED = frozenset({
+    "abuse", "admin", "administrator", "anonymous", "api", "hostmaster", "me", "null", "postmaster", "root",
+    "security", "staff", "support", "system", "undefined", "usercenter", "webmaster",
+})  # fmt: skip
+
+# What UTS 39 takes as one script: Japanese, Chinese with phonetics and Korean each write several together.
+_SCRIPTS = (
+    ("Latin",), ("Cyrillic",), ("Greek",), ("Arabic",), ("Armenian",), ("Bengali",), ("Devanagari",), ("Ethiopic",),
+    ("Georgian",), ("Gujarati",), ("Gurmukhi",), ("Hebrew",), ("Kannada",), ("Khmer",), ("Lao",), ("Malayalam",),
+    ("Myanmar",), ("Oriya",), ("Sinhala",), ("Tamil",), ("Telugu",), ("Thaana",), ("Thai",), ("Tibetan",),
+    ("Han", "Hiragana", "Katakana"), ("Han", "Bopomofo"), ("Han", "Hangul"),
+)  # fmt: skip
+# Phonetic letters look like others (U+0251 like a) and are in no name, but for these of living alphabets.
+_PHONETIC = r"[\p{block=IPA_Extensions}\p{block=Phonetic_Extensions}--[əɓɔɖɗɛɣɨɩɲʉʊʋʒ]]"
+_UNSEEN = r"\p{Default_Ignorable_Code_Point}"
+
+
+def _letters(scripts: tuple[str, ...]) -> str:
+    of = "".join(rf"\p{{script={name}}}" for name in scripts)
+    long_vowel = "ー" if "Katakana" in scripts else ""
+    return rf"[[\p{{L}}\p{{M}}]&&[{of}]--{_UNSEEN}--{_PHONETIC}]{long_vowel}"
+
+
+_ANY_SCRIPT = regex.compile(rf"(?V1)[{''.join(_letters(scripts) for scripts in _SCRIPTS)}0-9._-]+")
+_ONE_SCRIPT = regex.compile("(?V1)" + "|".join(rf"[{_letters(scripts)}0-9._-]+" for scripts in _SCRIPTS))
+_BEGINNING = regex.compile(r"[\p{L}0-9]")
+_NOT_IN_DISPLAY_NAME = regex.compile(r"[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\p{Bidi_Control}\ufeff]")
+_LOCALE = regex.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
+# Percent and bang once told mail servers to pass a message on.
+_ROUTING = regex.compile(r"[%!]")
+
+
+@dataclass(frozen=True, slots=True)
+class Username:
+    """A name by the rules: `text` is shown, `canonical` is unique."""
+
+    text: str
+    canonical: str
+
+
+@dataclass(frozen=True, slots=True)
+class EmailAddress:
+    """An address by the rules: `text` is written to (local part as typed), `canonical` is unique."""
+
+    text: str
+    canonical: str
+
+
+def parse_username(typed: str) -> Username:
+    """The name that was typed, reserved or not. Raises FieldRefused."""
+    if len(typed) > TYPED_MOST:
+        raise _too_long("username", USERNAME_MOST)
+    text = unicodedata.normalize("NFKC", typed).strip()
+    if len(text) < USERNAME_LEAST:
+        raise FieldRefused("username_too_short", f"At least {USERNAME_LEAST} characters.", min=USERNAME_LEAST)
+    if len(text) > USERNAME_MOST:
+        raise _too_long("username", USERNAME_MOST)
+    if not _ANY_SCRIPT.fullmatch(text) or not _BEGINNING.match(text):
+        raise FieldRefused(
+            "username_characters", "Letters, digits, dot, underscore and hyphen, beginning with one of the first two."
+        )
+    if not _ONE_SCRIPT.fullmatch(text):
+        raise FieldRefused("username_mixed_scripts", "Letters of one script only.")
+    return Username(text, canonical_text(text))
+
+
+def refuse_reserved(username: Username) -> None:
+    """Raises FieldRefused for a name that would pass for the service itself."""
+    if username.canonical in RESERVED:
+        raise FieldRefused("username_reserved", "This name is reserved.")
+
+
+def parse_email(typed: str) -> EmailAddress:
+    """The address that was typed; only its form is looked at. Raises FieldRefused."""
+    if len(typed) > TYPED_MOST:
+        raise FieldRefused("invalid_email", "Enter a valid e-mail address.")
+    try:
+        # `test_environment` lets the reserved domain .test pass: mail to it bounces like any other.
+        found = validate_email(typed.strip(), check_deliverability=False, allow_smtputf8=False, test_environment=True)
+    except EmailNotValidError:
+        raise FieldRefused("invalid_email", "Enter a valid e-mail address.") from None
+    text = f"{found.local_part}@{found.ascii_domain.lower()}"
+    if len(text) > EMAIL_MOST or _ROUTING.search(found.local_part):
+        raise FieldRefused("invalid_email", "Enter a valid e-mail address.")
+    return EmailAddress(text, canonical_text(text))
+
+
+def parse_display_name(typed: str) -> str:
+    """The name to show a person by, trimmed; empty is fine. Raises FieldRefused."""
+    if len(typed) > DISPLAY_NAME_MOST:
+        raise _too_long("display_name", DISPLAY_NAME_MOST)
+    if _NOT_IN_DISPLAY_NAME.search(typed):
+        raise FieldRefused("display_name_characters", "No control characters, line breaks or changes of direction.")
+    return unicodedata.normalize("NFC", typed).strip()
+
+
+def parse_locale(typed: str) -> str:
+    """A language tag such as `en` or `zh-Hant-TW` (RFC 5646, its form alone). Raises FieldRefused."""
+    if len(typed) > LOCALE_MOST or not _LOCALE.fullmatch(typed):
+        raise FieldRefused("invalid_locale", "A language tag such as en or pt-BR.")
+    return typed
+
+
+def canonical_identifier(typed: str) -> str | None:
+    """What a person signs in with, as the unique columns hold it; None when it can be nobody's.
+
+    With an `@` it is an e-mail address, without one a username: no username has an `@`.
+    """
+    if len(typed) > TYPED_MOST:
+        return None
+    text = canonical_text(typed.strip())
+    if "@" not in text:
+        return text
+    try:
+        return parse_email(text).canonical
+    except FieldRefused:
+        return None
+
+
+def canonical_text(text: str) -> str:
+    """NFKC and casefold, and NFKC again since folding may undo it (Unicode's NFKC_Casefold)."""
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return unicodedata.normalize("NFKC", folded).strip()
+
+
+def _too_long(field: str, most: int) -> FieldRefused:
+    return FieldRefused(f"{field}_too_long", f"At most {most} characters.", max=most)
