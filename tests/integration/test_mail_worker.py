@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -58,25 +59,24 @@ class Worker:
         lines = self._log.read_text().splitlines()
         return [json.loads(line) for line in lines if text in line and line.startswith("{")]
 
-    def ends(self) -> int:
-        self.process.terminate()
-        return self.process.wait(timeout=30)
-
 
 @pytest.fixture(scope="module")
 def worker(
     parts: Stack, django_db_setup: None, django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Worker]:
     """Started while its queue is away: that every test below passes shows that it waits."""
-    with django_db_blocker.unblock():
-        log = tmp_path_factory.mktemp("worker") / "log"
+    with ExitStack() as until_the_end:
         parts.valkey.stop()
-        worker = Worker(log)
-    eventually(lambda: worker.said("Cannot connect to redis"))
-    parts.valkey.start()
-    eventually(lambda: worker.said(" ready."))
-    yield worker
-    assert worker.ends() == 0
+        until_the_end.callback(parts.valkey.start)
+        with django_db_blocker.unblock():
+            worker = Worker(tmp_path_factory.mktemp("worker") / "log")
+        until_the_end.callback(worker.process.kill)
+        eventually(lambda: worker.said("Cannot connect to redis"))
+        parts.valkey.start()
+        eventually(lambda: worker.said(" ready."))
+        yield worker
+        worker.process.terminate()
+        assert worker.process.wait(timeout=30) == 0
 
 
 @pytest.fixture(autouse=True)
