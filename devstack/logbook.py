@@ -24,8 +24,14 @@ class LogBook(io.TextIOBase):
 
     def find(self, **members: Any) -> dict[str, Any] | None:
         """The first JSON line with all of these members."""
+        return next(iter(self.all(**members)), None)
+
+    def all(self, **members: Any) -> list[dict[str, Any]]:
+        """Every JSON line with all of these members, the oldest first."""
         with self._lock:
-            return next((entry for entry in self._entries if members.items() <= entry.items()), None)
+            return [
+                entry for entry in self._entries if all(entry.get(name) == wanted for name, wanted in members.items())
+            ]
 
     def tail(self, lines: int = 30) -> str:
         """The last lines as they came."""

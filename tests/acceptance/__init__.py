@@ -1,0 +1,1 @@
+"""The processes from outside: HTTP, Kafka, the mailbox, the log, exit codes."""
