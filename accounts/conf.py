@@ -6,6 +6,7 @@ Django's ACCOUNTS setting is read here and nowhere else.
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Self
+from urllib.parse import urlsplit
 
 from django.conf import settings
 
@@ -33,7 +34,7 @@ class AccountsSettings:
 
     def problems(self) -> list[Problem]:
         """Everything that is wrong."""
-        return [*self._wrong_keys(), *self._wrong_numbers()]
+        return [*self._wrong_keys(), *self._wrong_cache(), *self._wrong_numbers()]
 
     def _wrong_keys(self) -> Iterable[Problem]:
         allowed = "a comma list of private Ed25519 keys, each a file path or the base64 of a PKCS#8 PEM"
@@ -44,6 +45,15 @@ class AccountsSettings:
                 load_key(entry)
             except UnreadableKey as error:
                 yield Problem("JWT_SIGNING_KEYS", allowed, f"{error} as number {place}")
+
+    def _wrong_cache(self) -> Iterable[Problem]:
+        try:
+            parts = urlsplit(self.redis_url)
+            if parts.scheme in ("redis", "rediss") and parts.hostname and parts.port != 0:
+                return
+        except ValueError:
+            pass
+        yield Problem("REDIS_URL", "redis[s]://USER:PASSWORD@HOST:PORT/NUMBER", "something else")
 
     def _wrong_numbers(self) -> Iterable[Problem]:
         if self.access_ttl_s < 1:

@@ -24,4 +24,8 @@ def _refuse_if_wrong(**_: Any) -> None:
     # Celery runs Django's checks and drops the answer, so the entry point asks by itself.
     from usercenter.start import refuse_if_wrong  # noqa: PLC0415 - needs the settings, which import this package
 
-    refuse_if_wrong()
+    try:
+        refuse_if_wrong()
+    except Exception as error:
+        # Celery logs what a receiver raises and goes on; only SystemExit ends the process.
+        raise SystemExit(f"usercenter: the settings cannot be read: {type(error).__name__}") from error

@@ -4,17 +4,18 @@ Threads keep `/healthz` answering while slow bodies are open. The application is
 a wrong setting ends the master at once.
 """
 
+import atexit
 import os
 import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
 
-import prometheus_client.multiprocess
+from usercenter import settings
 
-bind = f"{os.environ.get('BIND', '127.0.0.1')}:{os.environ.get('PORT', '8080')}"
+bind = f"{settings.BIND}:{settings.PORT}"
 worker_class = "gthread"
-workers = int(os.environ.get("WEB_WORKERS", "2"))
+workers = settings.WEB_WORKERS
 threads = 8
 preload_app = True
 timeout = 30
@@ -24,17 +25,27 @@ limit_request_line = 4094
 limit_request_field_size = 8190
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - heartbeats need no disk
 control_socket_disable = True
+logconfig_dict = settings.LOGGING
+# Who may say by X-Forwarded-Proto that https was spoken; and no header may move the application's path.
+forwarded_allow_ips = ",".join(settings.TRUSTED_PROXIES)
+forwarder_headers = ""
 
-# All workers count into one folder, which /metrics adds up. It must be known before the application is loaded.
+# All workers count into one folder, which /metrics adds up. prometheus_client looks for its name once, at its import.
 _counts = tempfile.mkdtemp(prefix="usercenter-metrics-")
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = _counts
 
 
 def child_exit(_server: Any, worker: Any) -> None:
     """Forget the gauges of a worker that is gone; its counters stay."""
-    prometheus_client.multiprocess.mark_process_dead(worker.pid)
+    from prometheus_client.multiprocess import mark_process_dead  # noqa: PLC0415 - needs the folder's name
+
+    mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]  # it has no types
 
 
-def on_exit(_server: Any) -> None:
-    """The counts end with the master."""
-    shutil.rmtree(_counts, ignore_errors=True)
+def _remove_counts(master: int) -> None:
+    """The counts end with the master; its workers come through here too."""
+    if os.getpid() == master:
+        shutil.rmtree(_counts, ignore_errors=True)
+
+
+atexit.register(_remove_counts, os.getpid())

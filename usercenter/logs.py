@@ -61,6 +61,11 @@ def logging_config(form: str, file: Path) -> dict[str, Any]:
         "loggers": {
             # What kafka-python says of a broker that is away fills pages; `events.observe` says it once.
             "kafka": {"level": "CRITICAL"},
+            "django": {"handlers": [], "propagate": True},
             "django.server": {"handlers": [], "propagate": True},
+            # What the caller got wrong is in the request's own line.
+            "django.request": {"level": "ERROR"},
+            "django.security.DisallowedHost": {"level": "CRITICAL"},
+            "gunicorn.error": {"handlers": [], "propagate": True},
         },
     }  # fmt: skip

@@ -24,10 +24,17 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
 ACCEPT_MOST = 1024
 PROBES = ("/healthz", "/readyz", "/metrics")
 API = ("/api/", "/.well-known/", *PROBES)
+PAGE_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; object-src 'none'; "
+        "base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
+    )
+}
 API_HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
 }
 
 Respond = Callable[[HttpRequest], HttpResponseBase]
@@ -61,10 +68,11 @@ class ProblemMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Refuses what no view should see, and gives each answer of the API its headers."""
-        if not request.path.startswith(API):
-            return self.get_response(request)
-        response = _refused(request) or _as_problem(request, self.get_response(request))
-        for name, value in API_HEADERS.items():
+        is_api = request.path.startswith(API)
+        response = _refused(request, is_api=is_api) or self.get_response(request)
+        if is_api:
+            response = _as_problem(request, response)
+        for name, value in (API_HEADERS if is_api else PAGE_HEADERS).items():
             response.headers.setdefault(name, value)
         return response
 
@@ -103,9 +111,9 @@ def route_of(request: HttpRequest) -> str:
     return match.route if match else "none"
 
 
-def _refused(request: HttpRequest) -> HttpResponse | None:
+def _refused(request: HttpRequest, *, is_api: bool) -> HttpResponse | None:
     """The answer to a request that is wrong for any view."""
-    if settings.HTTPS_ONLY and not request.is_secure() and request.path not in PROBES:
+    if is_api and settings.HTTPS_ONLY and not request.is_secure() and request.path not in PROBES:
         # Not redirected: the secret has already travelled in the clear, and the client should notice.
         return problem(request, Answer("forbidden", "Use https."))
     if request.headers.get("Content-Encoding", "identity") != "identity":

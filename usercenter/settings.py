@@ -24,11 +24,17 @@ DEVELOPMENT_SIGNING_KEY = (
     "eE9HVXMvcGg5Z3lRUDc0dVpzMjBoZGEwQVQKLS0tLS1FTkQgUFJJVkFURSBLRVktLS0tLQo="
 )
 
-SECRET_KEY = env.str("SECRET_KEY", default=DEVELOPMENT_SECRET_KEY if DEBUG else "")
+# Django raises at an empty one wherever it is read first; this one is refused in words.
+SECRET_KEY = env.str("SECRET_KEY", default="") or DEVELOPMENT_SECRET_KEY
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"] if DEBUG else [])
 PUBLIC_URL = env.str("PUBLIC_URL", default="http://localhost:8080" if DEBUG else "").rstrip("/")
 ALLOW_INSECURE_PUBLIC_URL = env.bool("ALLOW_INSECURE_PUBLIC_URL", default=False)
 HTTPS_ONLY = env.bool("HTTPS_ONLY", default=not DEBUG)
+# Whose X-Forwarded-Proto is believed; nobody's by default.
+TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=[])
+BIND = env.str("BIND", default="127.0.0.1")
+PORT = env.int("PORT", default=8080)
+WEB_WORKERS = env.int("WEB_WORKERS", default=2)
 METRICS_ALLOWED_CIDRS = env.list(
     "METRICS_ALLOWED_CIDRS",
     default=["127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"],
@@ -99,17 +105,30 @@ DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="usercenter@localhost
 
 # Django ------------------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["accounts.admin_sign_in.CanonicalNameBackend"]
 PASSWORD_HASHERS = ["accounts.hashers.Argon2idHasher"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_I18N = True
 USE_TZ = True
+
+# What goes over the wire: the API refuses plain http by itself (`middleware`), pages are sent on to https.
+SECURE_SSL_REDIRECT = HTTPS_ONLY
+SECURE_REDIRECT_EXEMPT = [r"^(api|\.well-known)/", r"^(healthz|readyz|metrics)$"]
+SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS_ONLY else 0
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS_ONLY
+SESSION_COOKIE_AGE = 8 * 3600
+# Whether other hosts of the domain speak https, and whether browsers list it, is its owner's to decide.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
+
 STATIC_URL = "static/"
-STATIC_ROOT = BASE_DIR / "static"
-WHITENOISE_USE_FINDERS = DEBUG
+# Static files are served from the packages themselves: nothing to collect.
+WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
-LOGGING = logging_config(env.str("LOG_FORMAT", default="json"), BASE_DIR / "logs" / "usercenter.log")
+WHITENOISE_ALLOW_ALL_ORIGINS = False
+LOG_FORMAT = env.str("LOG_FORMAT", default="json")
+LOGGING = logging_config(LOG_FORMAT, BASE_DIR / "logs" / "usercenter.log")
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.api.authentication.BearerAuthentication"],
@@ -124,6 +143,7 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "usercenter",
+    "SERVE_AUTHENTICATION": [],
     "VERSION": "1",
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,

@@ -1,4 +1,4 @@
-"""Every process asks here first: is anything wrong with the settings?
+"""What every process asks first: whether anything is wrong with its settings.
 
 Called by manage.py, wsgi, asgi, gunicorn's master and Celery's worker and beat, since most of them run no
 system checks.
@@ -6,16 +6,20 @@ system checks.
 
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
+from ipaddress import ip_address, ip_network
 from urllib.parse import urlsplit
 
 import django
 from django.conf import settings
 
 from accounts.conf import AccountsSettings
+from accounts.keys import UnreadableKey, load_key
 from events.conf import EventsSettings, Problem
-from usercenter.settings import DEVELOPMENT_SECRET_KEY, env
+from usercenter.settings import DEVELOPMENT_SECRET_KEY, DEVELOPMENT_SIGNING_KEY, env
 
 SECRET_KEY_LEAST = 50
+LOG_FORMATS = ("json", "console")
 
 
 def refuse_if_wrong() -> None:
@@ -30,8 +34,41 @@ def refuse_if_wrong() -> None:
 
 def all_problems() -> list[Problem]:
     """Everything wrong, from the environment's form to each app's own rules."""
-    mine = list(env.problems) if settings.DEBUG else [*env.problems, *_unsafe()]
-    return [*mine, *EventsSettings.current().problems(), *AccountsSettings.current().problems()]
+    mine = [*_wrong_values(), *(_exposed_debug() if settings.DEBUG else _unsafe())]
+    return [*env.problems, *mine, *EventsSettings.current().problems(), *AccountsSettings.current().problems()]
+
+
+def _wrong_values() -> Iterable[Problem]:
+    """What is readable and yet makes no sense."""
+    if settings.WEB_WORKERS < 1:
+        yield Problem("WEB_WORKERS", "1 or more", str(settings.WEB_WORKERS))
+    if settings.LOG_FORMAT not in LOG_FORMATS:
+        yield Problem("LOG_FORMAT", f"one of {', '.join(LOG_FORMATS)}", repr(settings.LOG_FORMAT))
+    for name in ("METRICS_ALLOWED_CIDRS", "TRUSTED_PROXIES"):
+        wrong = [cidr for cidr in getattr(settings, name) if not _is_network(cidr)]
+        if wrong:
+            yield Problem(name, "a comma list of networks such as 10.0.0.0/8", repr(",".join(wrong)))
+
+
+def _is_network(cidr: str) -> bool:
+    try:
+        ip_network(cidr)
+    except ValueError:
+        return False
+    return True
+
+
+def _exposed_debug() -> Iterable[Problem]:
+    """DEBUG shows the inside and takes development keys: not for other machines to reach."""
+    if not _is_loopback(settings.BIND):
+        yield Problem("DEBUG", "off unless BIND is a loopback address", "on")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
 
 
 def _unsafe() -> Iterable[Problem]:
@@ -42,12 +79,26 @@ def _unsafe() -> Iterable[Problem]:
     if not settings.ALLOWED_HOSTS or "*" in settings.ALLOWED_HOSTS:
         yield Problem("ALLOWED_HOSTS", "a list of host names", "nothing or *")
     yield from _unsafe_public_url()
+    yield from _development_signing_key()
     if settings.DATABASES["default"].get("PASSWORD") in ("postgres", "password", "usercenter", "changeme"):
         yield Problem("DATABASE_URL", "an address with a password of your own", "a well-known password")
 
 
+def _development_signing_key() -> Iterable[Problem]:
+    """Everyone has this key: known by its thumbprint, since it may come as a file too."""
+    known = load_key(DEVELOPMENT_SIGNING_KEY).kid
+    for entry in AccountsSettings.current().jwt_signing_keys:
+        with suppress(UnreadableKey):  # which AccountsSettings tells itself
+            if load_key(entry).kid == known:
+                yield Problem("JWT_SIGNING_KEYS", "keys of your own", "the development key")
+
+
 def _unsafe_public_url() -> Iterable[Problem]:
-    scheme = urlsplit(settings.PUBLIC_URL).scheme
-    if scheme == "https" or (scheme == "http" and settings.ALLOW_INSECURE_PUBLIC_URL):
-        return
-    yield Problem("PUBLIC_URL", "an https:// address (or ALLOW_INSECURE_PUBLIC_URL on)", repr(scheme))
+    schemes = ("https", "http") if settings.ALLOW_INSECURE_PUBLIC_URL else ("https",)
+    try:
+        parts = urlsplit(settings.PUBLIC_URL)
+        if parts.scheme in schemes and parts.hostname:
+            return
+    except ValueError:
+        pass
+    yield Problem("PUBLIC_URL", "an https:// address (or ALLOW_INSECURE_PUBLIC_URL on)", repr(settings.PUBLIC_URL))

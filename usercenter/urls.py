@@ -1,5 +1,6 @@
 """Every URL of the web process."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path, re_path
 
@@ -7,6 +8,7 @@ from usercenter.health import healthz, metrics, no_such_thing, readyz
 
 urlpatterns = [
     path("api/v1/", include("accounts.api.urls")),
+    *([path("api/v1/", include("usercenter.api_docs"))] if settings.API_DOCS else []),
     path("admin/", admin.site.urls),
     path("healthz", healthz),
     path("readyz", readyz),

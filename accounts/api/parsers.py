@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping
 from typing import IO, Any
 
+from django.http import UnreadablePostError
 from django.utils.http import parse_header_parameters
 from rest_framework.parsers import BaseParser
 
@@ -46,7 +47,10 @@ class StrictJSONParser(BaseParser):
         """The object in the body. Raises NotJson, TooLarge, Malformed."""
         if not is_plain_json(media_type or ""):
             raise NotJson
-        content = stream.read(BODY_BYTES_MOST + 1)
+        try:
+            content = stream.read(BODY_BYTES_MOST + 1)
+        except UnreadablePostError:
+            raise Malformed("The body ended early.") from None
         if len(content) > BODY_BYTES_MOST:
             raise TooLarge
         return read_object(content)

@@ -145,6 +145,6 @@ def problem(request: HttpRequest | Request, answer: Answer) -> HttpResponse:
     }
     if answer.errors:
         body["errors"] = [error.as_json() for error in answer.errors[:ERRORS_MOST]]
-    return HttpResponse(
-        json.dumps(body, ensure_ascii=False), status=kind.status, content_type=MEDIA_TYPE, headers=dict(answer.headers)
-    )
+    content = json.dumps(body, ensure_ascii=False).encode()
+    headers = {"Content-Length": str(len(content)), **answer.headers}
+    return HttpResponse(content, status=kind.status, content_type=MEDIA_TYPE, headers=headers)

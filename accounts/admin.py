@@ -1,0 +1,116 @@
+"""The admin's pages: users and what belongs to them, to look at.
+
+Nothing can be added, changed or deleted here: a user changes by a service, which publishes the event.
+"""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from accounts.models import (
+    LastLogin,
+    LoginRecord,
+    OutsideCall,
+    SecurityRecord,
+    Session,
+    UnguardedChange,
+    User,
+    UserSettings,
+)
+
+
+class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # it takes no parameter at run time
+    """A list and a page each, to look at."""
+
+    actions = None
+    list_per_page = 50
+    # Counting all rows of a large table takes long, on each page.
+    show_full_result_count = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Never."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Never."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Never."""
+        return False
+
+
+@admin.register(User)
+class UserAdmin(ReadOnlyAdmin):
+    """Users, without their password's hash."""
+
+    list_display = ["username", "email", "status", "is_staff", "created_at", "version"]
+    list_filter = ["status", "is_staff", "email_verified"]
+    search_fields = ["username_canonical__startswith", "email_canonical__startswith"]
+    ordering = ["-id"]
+    exclude = ["password"]
+
+
+@admin.register(Session)
+class SessionAdmin(ReadOnlyAdmin):
+    """Sessions, open and ended."""
+
+    list_display = ["id", "user", "device", "ip", "created_at", "ended_at"]
+    list_select_related = ["user"]
+    ordering = ["-id"]
+
+
+@admin.register(LoginRecord)
+class LoginRecordAdmin(ReadOnlyAdmin):
+    """The login log."""
+
+    list_display = ["at", "user_id", "device", "ip"]
+    search_fields = ["=user_id"]
+    ordering = ["-at"]
+
+
+@admin.register(LastLogin)
+class LastLoginAdmin(ReadOnlyAdmin):
+    """Who signed in when last."""
+
+    list_display = ["user_id", "at"]
+    search_fields = ["=user_id"]
+    ordering = ["-at"]
+
+
+@admin.register(SecurityRecord)
+class SecurityRecordAdmin(ReadOnlyAdmin):
+    """The security log."""
+
+    list_display = ["at", "kind", "user_id", "device", "ip"]
+    list_filter = ["kind"]
+    search_fields = ["=user_id"]
+    ordering = ["-id"]
+
+
+@admin.register(OutsideCall)
+class OutsideCallAdmin(ReadOnlyAdmin):
+    """What is owed to the outside, and what became of it."""
+
+    list_display = ["id", "kind", "user_id", "attempts", "next_attempt_at", "settled_at", "failed_at"]
+    list_filter = ["kind"]
+    search_fields = ["=user_id", "=id"]
+    ordering = ["-id"]
+
+
+@admin.register(UserSettings)
+class UserSettingsAdmin(ReadOnlyAdmin):
+    """What users have chosen."""
+
+    list_display = ["user_id", "notify_email", "notify_sms", "version"]
+    search_fields = ["=user_id"]
+    ordering = ["user_id"]
+
+
+@admin.register(UnguardedChange)
+class UnguardedChangeAdmin(ReadOnlyAdmin):
+    """Who went past the triggers, and why."""
+
+    list_display = ["at", "role", "reason"]
+    ordering = ["-id"]

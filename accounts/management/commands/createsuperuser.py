@@ -1,0 +1,72 @@
+"""`manage.py createsuperuser`: the first administrator. In place of Django's, which would go past the services.
+
+Asks for what is missing; with --noinput it takes what the options and DJANGO_SUPERUSER_* give, or says what is
+missing. The same rules as in the API hold, but an operator may take a reserved name such as `admin`.
+"""
+
+import getpass
+import os
+from collections.abc import Callable
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
+
+from accounts import names, passwords
+from accounts.errors import FieldRefused
+from accounts.services.registration import EmailTaken, NewUser, UsernameTaken, create_superuser
+
+
+class Command(BaseCommand):
+    """Makes an active superuser and publishes user.registered."""
+
+    help = "Create an administrator who may do everything"
+    # The tables must be there: a missing one should be told by its own error, not by a check of everything.
+    requires_migrations_checks = True
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """The names; the password is never an argument, which other users of the machine could read."""
+        parser.add_argument("--username", default=os.environ.get("DJANGO_SUPERUSER_USERNAME"))
+        parser.add_argument("--email", default=os.environ.get("DJANGO_SUPERUSER_EMAIL"))
+        parser.add_argument("--noinput", "--no-input", action="store_false", dest="interactive", help="ask nothing")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Ask, check, make."""
+        asks = options["interactive"]
+        new = NewUser(
+            username=_parsed("username", options["username"], names.parse_username, asks=asks),
+            email=_parsed("email", options["email"], names.parse_email, asks=asks),
+        )
+        password = _asked_password() if asks else _given("password", os.environ.get("DJANGO_SUPERUSER_PASSWORD"))
+        try:
+            passwords.refuse_weak(password)
+            create_superuser(new=new, password=password, now=timezone.now())
+        except FieldRefused as refused:
+            raise CommandError(f"password: {refused.detail}") from None
+        except UsernameTaken:
+            raise CommandError("username: another user has it.") from None
+        except EmailTaken:
+            raise CommandError("email: another user has it.") from None
+        self.stdout.write(f"Superuser {new.username.text} was created.")
+
+
+def _parsed(name: str, given: str | None, parse: Callable[[str], Any], *, asks: bool) -> Any:
+    typed = input(f"{name}: ") if asks and given is None else _given(name, given)
+    try:
+        return parse(typed)
+    except FieldRefused as refused:
+        raise CommandError(f"{name}: {refused.detail}") from None
+
+
+def _given(name: str, value: str | None) -> str:
+    if not value:
+        option = "" if name == "password" else f"--{name} or "
+        raise CommandError(f"{name}: with --noinput, give {option}DJANGO_SUPERUSER_{name.upper()}.")
+    return value
+
+
+def _asked_password() -> str:
+    password = getpass.getpass("password: ")
+    if password != getpass.getpass("password again: "):
+        raise CommandError("password: the two are not the same.")
+    return password
