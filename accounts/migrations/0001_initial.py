@@ -17,12 +17,6 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name='CountedEvent',
-            fields=[
-                ('event_id', models.UUIDField(primary_key=True, serialize=False)),
-            ],
-        ),
-        migrations.CreateModel(
             name='Figure',
             fields=[
                 ('pk', models.CompositePrimaryKey('day', 'kind', blank=True, editable=False, primary_key=True, serialize=False)),

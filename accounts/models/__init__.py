@@ -1,6 +1,6 @@
 """The tables of this app, one noun a file."""
 
-from accounts.models.figure import CountedEvent, Figure
+from accounts.models.figure import Figure
 from accounts.models.login_record import LastLogin, LoginRecord
 from accounts.models.outside_call import OutsideCall
 from accounts.models.security_record import SecurityRecord
@@ -10,7 +10,6 @@ from accounts.models.unguarded_change import UnguardedChange
 from accounts.models.user import User
 
 __all__ = [
-    "CountedEvent",
     "Figure",
     "LastLogin",
     "LoginRecord",

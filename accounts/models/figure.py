@@ -13,12 +13,3 @@ class Figure(models.Model):
 
     def __str__(self) -> str:
         return f"{self.day} {self.kind} {self.n}"
-
-
-class CountedEvent(models.Model):
-    """An event that a figure has in its count, so that a repeat does not count again."""
-
-    event_id = models.UUIDField(primary_key=True)
-
-    def __str__(self) -> str:
-        return str(self.event_id)

@@ -80,15 +80,6 @@ def test_registrations_are_counted_by_their_day_in_utc() -> None:
     }  # fmt: skip
 
 
-def test_a_repeated_registration_counts_once() -> None:
-    first, second = uuid7(), uuid7()
-
-    for event_id in (first, second, first, second, first):
-        figures.count_registration(registered(uuid7()), delivery(event_id))
-
-    assert Figure.objects.get().n == 2
-
-
 # login -------------------------------------------------------------------------------------------------------
 
 
