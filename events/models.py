@@ -16,7 +16,7 @@ class CurrentTransaction(models.Func):
     template = "%(function)s()"
 
 
-class TransactionIdField(models.TextField):
+class TransactionIdField(models.TextField):  # type: ignore[type-arg]  # generic for type checkers alone
     """An `xid8`: the 64-bit number of the transaction that wrote the row; read as text."""
 
     def db_type(self, connection: BaseDatabaseWrapper) -> str:
