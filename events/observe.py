@@ -118,10 +118,12 @@ def record_skipped(*, topic: str, partition: int, offset: int) -> None:
     _write(logging.INFO, "unknown type skipped", topic=topic, partition=partition, offset=offset)
 
 
-def record_not_settled(*, topic: str, partition: int, offset: int) -> None:
-    """No handler is to blame, yet a record could not be settled; called inside the `except`."""
+def record_not_settled(*, topic: str, partition: int, offset: int, records: int) -> None:
+    """No handler is to blame, yet `records`, this being the first, were not settled; called inside the `except`."""
     CONSUMER_ERRORS.labels(topic, UNKNOWN, NO_HANDLER).inc()
-    _write(logging.ERROR, "not settled", exc_info=True, topic=topic, partition=partition, offset=offset)
+    _write(
+        logging.ERROR, "not settled", exc_info=True, topic=topic, partition=partition, offset=offset, records=records
+    )
 
 
 def record_out_of_range(*, topic: str, partition: int, offset: int) -> None:

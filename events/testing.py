@@ -60,7 +60,7 @@ def deliver(event: Event, *, event_id: UUID | None = None, routes: Routes | None
 
 
 def _handle(record: Record, routes: Routes) -> None:
-    outcome = batch.handle_together([open_record(record, routes)], group=EventsSettings.current().group)
+    outcome = batch.handle_as_one([open_record(record, routes)], group=EventsSettings.current().group)
     if not isinstance(outcome, batch.Committed):
         raise outcome.error
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import assert_never
 
-from django.db import Error, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from events import observe
@@ -54,21 +54,19 @@ class Committed:
 def handle(records: Sequence[Record], *, routes: Routes, group: str, one_by_one: bool = False) -> Progress:
     """Settle as many of the records as can be now; they come partition by partition, in offset order."""
     opened = [open_record(record, routes) for record in records]
-    if not one_by_one:
-        outcome = handle_together(opened, group=group)
-        if isinstance(outcome, Committed):
-            return Progress(settled={place_of(one): one.record.offset + 1 for one in opened})
+    if len(opened) > 1 and not one_by_one and isinstance(handle_as_one(opened, group=group), Committed):
+        return Progress(settled={place_of(one): one.record.offset + 1 for one in opened})
     return _handle_one_by_one(opened, group)
 
 
-def handle_together(opened: Sequence[Opened], *, group: str) -> Committed | Failed | Away:
+def handle_as_one(opened: Sequence[Opened], *, group: str) -> Committed | Failed | Away:
     """All of them in one transaction, or none. Told to the log and the metrics once it has committed."""
     try:
         with transaction.atomic(durable=True):
             outcome = _work(opened, group)
             if not isinstance(outcome, Committed):
                 transaction.set_rollback(True)
-    except Error as error:  # the inbox's own statements, and the commit
+    except Exception as error:  # noqa: BLE001 - the border: the commit runs what handlers left for it, too
         return _without_a_handler(error, opened)
     if isinstance(outcome, Committed):
         _tell(opened, outcome)
@@ -86,7 +84,7 @@ def _handle_one_by_one(opened: Sequence[Opened], group: str) -> Progress:
         place, offset = place_of(one), one.record.offset
         if place in progress.unsettled:
             continue
-        outcome = progress.away or handle_together([one], group=group)
+        outcome = progress.away or handle_as_one([one], group=group)
         match outcome:
             case Committed():
                 progress.settled[place] = offset + 1
@@ -126,12 +124,11 @@ def _deliver_new(incoming: Sequence[Incoming], group: str, *, alone: bool) -> li
     return done
 
 
-def _without_a_handler(error: Error, opened: Sequence[Opened]) -> Failed | Away:
+def _without_a_handler(error: Exception, opened: Sequence[Opened]) -> Failed | Away:
     if database_is_away(error):
         return Away("database", error)
-    if len(opened) == 1:  # together with others nobody knows yet whose it is
-        record = opened[0].record
-        observe.record_not_settled(topic=record.topic, partition=record.partition, offset=record.offset)
+    first = opened[0].record
+    observe.record_not_settled(topic=first.topic, partition=first.partition, offset=first.offset, records=len(opened))
     return Failed(error)
 
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from django.db import Error, InterfaceError, OperationalError, connection
+from django.db import InterfaceError, OperationalError, connection
 
 from events import observe
 from events.envelope import Received, UnreadableEnvelope, open_envelope
@@ -117,12 +117,13 @@ def deliver(incoming: Incoming, route: Route, *, alone: bool) -> Outcome:
     return Done(incoming, route, ms=(time.perf_counter() - started) * 1000)
 
 
-def database_is_away(error: Error) -> bool:
-    """Whether a database error tells of the surroundings rather than of the statement."""
+def database_is_away(error: Exception) -> bool:
+    """Whether `error` tells of the database's surroundings rather than of the statement, or the session is gone."""
     if isinstance(error, OperationalError | InterfaceError):
         state = getattr(error.__cause__, "sqlstate", None)
         return state is None or state.startswith(_SURROUNDINGS)
-    return False
+    # A handler may have turned the database's error into one of its own.
+    return connection.connection is None or connection.connection.closed
 
 
 def _read(record: Record, received: Received, event_class: type[Event], routes: Routes) -> Opened:
@@ -140,7 +141,7 @@ def _read(record: Record, received: Received, event_class: type[Event], routes: 
 def _failure(error: Exception, incoming: Incoming, route: Route, *, alone: bool) -> Failed | Away:
     if isinstance(error, Transient):
         return Away(route.name, error)
-    if _session_is_lost() or (isinstance(error, Error) and database_is_away(error)):
+    if database_is_away(error):
         return Away("database", error)
     if isinstance(error, OutOfOrder | TooManyKeys) and not alone:
         return Failed(error)  # of all that this transaction published, not of this handler
@@ -151,8 +152,3 @@ def _failure(error: Exception, incoming: Incoming, route: Route, *, alone: bool)
         handler=route.name,
     )
     return Failed(error)
-
-
-def _session_is_lost() -> bool:
-    # A handler may have turned the database's error into one of its own.
-    return connection.connection is None or connection.connection.closed

@@ -3,7 +3,9 @@
 import threading
 
 import pytest
+from django.core.management import call_command
 from kafka import TopicPartition  # type: ignore[import-untyped]  # ships no types
+from pytest_django import Settings
 
 from devstack import Stack
 from events.conf import EventsSettings
@@ -174,3 +176,13 @@ def test_a_position_outside_the_log_starts_at_the_earliest_and_says_so(
     assert rows() == [("ann", n) for n in range(5, 10)]
     assert "position out of range" in caplog.messages
     assert committed(topic)[0] == 10
+
+
+def test_the_command_handles_what_is_there_and_ends(topic: Topic, settings: Settings) -> None:
+    settings.EVENTS = {**settings.EVENTS, "ROUTES": "tests.integration.counting.ROUTES"}
+    topic.write(raw(1), raw(2))
+    told = {"topics": topic.name, "group": topic.name, "consumer_port": 0, "once": True}
+    call_command("consume_events", **told, consumer_from="earliest")
+    call_command("consume_events", **told, consumer_from="latest")
+    assert rows() == [("ann", 1), ("ann", 2)]
+    assert committed(topic)[0] == 2

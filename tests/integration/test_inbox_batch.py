@@ -2,17 +2,18 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from uuid import UUID
 
 import pytest
 from django.db import close_old_connections, connection, transaction
 from uuid_utils.compat import uuid7
 
 from events.errors import Transient
-from events.inbox import batch
+from events.inbox import batch, store
 from events.inbox.batch import Progress
-from events.inbox.delivery import open_record
 from events.kafka import Record
 from events.models import InboxRecord, OutboxRecord, ParkedDelivery
 from events.outbox.publish import publish
@@ -133,8 +134,17 @@ def undo_quietly() -> None:
 @pytest.mark.parametrize("how", [swallow_an_error, undo_quietly])
 def test_a_handler_that_broke_its_transaction_quietly_has_failed(how: Callable[[], object]) -> None:
     polled = [record(raw(n), partition=n) for n in range(3)]
-    assert handle(polled, failing_on(1, how)).unsettled == {("user.events", 1): 0}
-    assert rows() == [("ann", 0), ("ann", 2)]
+    assert handle(polled, failing_on(2, how)).unsettled == {("user.events", 2): 0}
+    assert rows() == [("ann", 0), ("ann", 1)]
+
+
+def test_what_a_handler_left_for_after_the_commit_may_fail(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    progress = handle(records(2), failing_on(0, lambda: transaction.on_commit(refuse)))
+    assert progress == Progress(settled={("user.events", 0): 2})
+    assert rows() == [("ann", 0), ("ann", 1)]
+    assert "not settled" in caplog.messages
 
 
 def test_a_part_that_is_away_is_no_failure(caplog: pytest.LogCaptureFixture) -> None:
@@ -228,7 +238,7 @@ def test_what_can_never_be_read_is_kept_as_a_dead_letter_and_the_next_one_handle
 
 def test_a_dead_letter_comes_once_however_often_its_record_does(caplog: pytest.LogCaptureFixture) -> None:
     for _ in range(3):
-        handle([record(Raw(), 5)])
+        assert handle([record(Raw(), 5)]).unsettled == {}
     assert ParkedDelivery.objects.count() == 1
     assert caplog.messages.count("dead letter") == 1
 
@@ -258,19 +268,16 @@ def test_an_unknown_type_is_skipped_and_counted(caplog: pytest.LogCaptureFixture
 
 
 def test_members_that_overlap_neither_deadlock_nor_double() -> None:
-    polled = records(200)
-    halves = threading.Barrier(2)
-    outcomes: list[object] = []
+    event_ids = [uuid7() for _ in range(20_000)]
+    both = threading.Barrier(2)
+    new: list[set[UUID]] = []
 
-    def member(of: list[Record]) -> None:
-        halves.wait(10)
-        outcomes.append(batch.handle_together([open_record(one, ROUTES) for one in of], group=GROUP))
+    def receive(ids: Sequence[UUID]) -> None:
+        both.wait(10)
+        with transaction.atomic():
+            new.append(store.receive(group=GROUP, event_ids=ids))
         connection.close()
 
-    threads = [threading.Thread(target=member, args=[of]) for of in (polled, polled[::-1])]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-    assert [type(outcome).__name__ for outcome in outcomes] == ["Committed", "Committed"]
-    assert sorted(rows()) == [("ann", n) for n in range(200)]
+    with ThreadPoolExecutor(2) as members:
+        list(members.map(receive, (event_ids, event_ids[::-1])))
+    assert sorted(new, key=len) == [set(), set(event_ids)]
