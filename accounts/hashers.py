@@ -6,7 +6,9 @@ Source of the parameters: OWASP Password Storage Cheat Sheet (19 MiB, t=2, p=1).
 
 import unicodedata
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from threading import BoundedSemaphore
 
@@ -17,6 +19,8 @@ from accounts.errors import Busy
 
 PASSWORD_MOST = 256
 WAIT_S = 2.0
+
+_has_turn: ContextVar[bool] = ContextVar("has_turn", default=False)
 
 
 class HashingBusy(Busy):
@@ -37,26 +41,41 @@ class Argon2idHasher(Argon2PasswordHasher):
         """The hash to store. Raises ValueError over 256 characters, HashingBusy."""
         if len(password) > PASSWORD_MOST:
             raise ValueError(f"a password has at most {PASSWORD_MOST} characters")
-        with _turn():
-            return super().encode(unicodedata.normalize("NFKC", password), salt)
+        with turn_to_hash():
+            return _hash_threads().submit(super().encode, unicodedata.normalize("NFKC", password), salt).result()
 
     def verify(self, password: str, encoded: str) -> bool:
         """Whether it is right; one hash run whatever the length. Raises HashingBusy."""
         fits = len(password) <= PASSWORD_MOST
-        with _turn():
-            return super().verify(unicodedata.normalize("NFKC", password if fits else ""), encoded) and fits
+        looked_at = unicodedata.normalize("NFKC", password if fits else "")
+        with turn_to_hash():
+            return _hash_threads().submit(super().verify, looked_at, encoded).result() and fits
 
 
 @contextmanager
-def _turn() -> Iterator[None]:
-    # Each run takes 19 MiB and a core: a burst of sign-ins queues instead of taking the machine.
+def turn_to_hash() -> Iterator[None]:
+    """One of the process's PASSWORD_HASHES_AT_ONCE turns; the hash runs within it need no other. Raises HashingBusy.
+
+    Each run takes 19 MiB and a core: a burst of sign-ins queues instead of taking the machine.
+    """
+    if _has_turn.get():
+        yield
+        return
     turns = _turns()
     if not turns.acquire(timeout=WAIT_S):
         raise HashingBusy
+    token = _has_turn.set(True)
     try:
         yield
     finally:
+        _has_turn.reset(token)
         turns.release()
+
+
+@cache
+def _hash_threads() -> ThreadPoolExecutor:
+    # A thread keeps the memory of a run for its next one; were it each request's own, all would keep 19 MiB.
+    return ThreadPoolExecutor(AccountsSettings.current().password_hashes_at_once, thread_name_prefix="hash")
 
 
 @cache

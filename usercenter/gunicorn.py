@@ -1,7 +1,8 @@
 """How gunicorn serves the web process; gunicorn reads this file's names as its settings.
 
-Threads keep `/healthz` answering while slow bodies are open. The application is loaded before the fork, so that
-a wrong setting ends the master at once.
+Many threads keep `/healthz` answering while slow bodies are open and a burst of sign-ins waits for its turn to hash;
+the few that need the database share its connections. The application is loaded before the fork, so that a wrong
+setting ends the master at once.
 """
 
 import atexit
@@ -16,7 +17,7 @@ from usercenter import settings
 bind = f"{settings.BIND}:{settings.PORT}"
 worker_class = "gthread"
 workers = settings.WEB_WORKERS
-threads = 8
+threads = 64
 preload_app = True
 timeout = 30
 graceful_timeout = 20
@@ -29,6 +30,12 @@ logconfig_dict = settings.LOGGING
 # Who may say by X-Forwarded-Proto that https was spoken; and no header may move the application's path.
 forwarded_allow_ips = ",".join(settings.TRUSTED_PROXIES)
 forwarder_headers = ""
+
+# Each worker's threads share these; Django's other way, a connection a thread, would take all that PostgreSQL has.
+settings.DATABASES["default"]["CONN_MAX_AGE"] = 0
+settings.DATABASES["default"]["OPTIONS"]["pool"] = {
+    "min_size": 1, "max_size": 16, "timeout": 2.0, "reconnect_timeout": 2.0,
+}  # fmt: skip
 
 # All workers count into one folder, which /metrics adds up. prometheus_client looks for its name once, at its import.
 _counts = tempfile.mkdtemp(prefix="usercenter-metrics-")

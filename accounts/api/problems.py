@@ -78,6 +78,8 @@ class Answer:
 _BEARER = {"WWW-Authenticate": "Bearer"}
 _BEARER_INVALID = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
 _LATER = {"Retry-After": RETRY_AFTER_S}
+_INTERNAL = Answer("internal-error")
+_DATABASE_AWAY = Answer("unavailable", headers=_LATER)
 
 ANSWERS: Mapping[type[Exception], Answer] = {
     registration.UsernameTaken: Answer(
@@ -104,8 +106,8 @@ ANSWERS: Mapping[type[Exception], Answer] = {
     PermissionDenied: Answer("forbidden"),
     Http404: Answer("not-found"),
     Busy: Answer("unavailable", headers=_LATER),
-    OperationalError: Answer("unavailable", headers=_LATER),
-    InterfaceError: Answer("unavailable", headers=_LATER),
+    OperationalError: _DATABASE_AWAY,
+    InterfaceError: _DATABASE_AWAY,
 }
 
 
@@ -113,7 +115,8 @@ def answer_exception(exc: Exception, context: Mapping[str, Any]) -> HttpResponse
     """The answer to what a view raised: a refusal in its own words, anything else as 503 or 500 and a log line."""
     request: Request = context["request"]
     answer = answer_of(exc)
-    if KINDS[answer.code].status >= 500:  # noqa: PLR2004 - HTTP's own line between the caller's fault and ours
+    if answer is _INTERNAL or answer is _DATABASE_AWAY:
+        # Somebody should look into it, unlike a queue that is full for a moment.
         observe.record_request_failed(exc, code=answer.code)
     return problem(request, answer)
 
@@ -128,7 +131,7 @@ def answer_of(exc: Exception) -> Answer:
         case parsers.Malformed():
             return Answer("malformed-request", exc.detail)
     found = next((answer for kind, answer in ANSWERS.items() if isinstance(exc, kind)), None)
-    return found or Answer("internal-error")
+    return found or _INTERNAL
 
 
 def problem(request: HttpRequest | Request, answer: Answer) -> HttpResponse:

@@ -11,6 +11,7 @@ from django.db import transaction
 from accounts import passwords, selectors
 from accounts.errors import Refused
 from accounts.event_types import UserLoggedIn
+from accounts.hashers import turn_to_hash
 from accounts.models import Session, User
 from accounts.models.session import Client
 from events.envelope import Actor
@@ -42,8 +43,11 @@ def sign_in(*, identifier: str, password: str, client: Client, now: datetime) ->
 
 def verify_password(*, identifier: str, password: str) -> User:
     """Whose name and password these are, whatever the user's status. Raises InvalidCredentials."""
-    user = selectors.user_named(identifier)
-    if not passwords.is_right(password, user.password if user else None) or user is None:
+    # In this order, so that who waits for a turn holds none of the few database connections.
+    with turn_to_hash():
+        user = selectors.user_named(identifier)
+        right = passwords.is_right(password, user.password if user else None)
+    if user is None or not right:
         raise InvalidCredentials
     return user
 
