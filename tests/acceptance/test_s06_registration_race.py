@@ -1,0 +1,55 @@
+"""S06: of many who register one name at once, one gets it, and the others are told as anyone later is."""
+
+import pytest
+
+from tests.acceptance.web import PASSWORD, REGISTER, Answer, Call, Web
+
+RACERS = 50
+
+
+def race(web: Web, bodies: list[dict[str, str]]) -> list[Answer]:
+    """Who finds the hashing queue full comes again, as the answer says."""
+    answers, waiting = [], bodies
+    while waiting:
+        tried = web.race([Call("POST", REGISTER, body) for body in waiting])
+        assert all("Retry-After" in answer.headers for answer in tried if answer.status == 503)
+        answers += [answer for answer in tried if answer.status != 503]
+        waiting = [body for body, answer in zip(waiting, tried, strict=True) if answer.status == 503]
+    return answers
+
+
+def without_request_id(answer: Answer) -> dict[str, object]:
+    return {name: value for name, value in answer.json.items() if name != "request_id"}
+
+
+@pytest.mark.parametrize(
+    ("raced", "code", "pointer"),
+    [("username", "username-taken", "/username"), ("email", "email-taken", "/email")],
+)
+def test_one_of_fifty_gets_the_name(web: Web, raced: str, code: str, pointer: str) -> None:
+    spelled = ["Anna", "ANNA", "anna", "ａｎｎａ"]
+    bodies = [
+        {
+            "username": spelled[i % 4] if raced == "username" else f"racer{i}",
+            "email": f"racer{i}@example.com" if raced == "username" else f"{spelled[i % 3]}@Example.COM",
+            "password": PASSWORD,
+        }
+        for i in range(RACERS)
+    ]
+    before = web.sql("select (select count(*) from accounts_user), (select count(*) from events_outbox)")[0]
+
+    answers = race(web, bodies)
+    late = web.call("POST", REGISTER, bodies[0])
+
+    won = [answer for answer in answers if answer.status == 201]
+    lost = [answer for answer in answers if answer.status == 409]
+    assert (len(won), len(lost)) == (1, RACERS - 1)
+    assert late.status == 409
+    assert late.json["code"] == code
+    assert late.json["errors"][0]["pointer"] == pointer
+    assert {str(without_request_id(answer)) for answer in lost} == {str(without_request_id(late))}
+    after = web.sql("select (select count(*) from accounts_user), (select count(*) from events_outbox)")[0]
+    assert (after[0] - before[0], after[1] - before[1]) == (1, 1)
+    user_id = won[0].json["user"]["id"]
+    assert web.sql("select type, version from events_outbox where key = %s", user_id) == [("user.registered", 1)]
+    assert web.sql("select count(*) from accounts_session where user_id = %s", user_id) == [(1,)]

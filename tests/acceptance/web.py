@@ -1,0 +1,127 @@
+"""The web process as a client, an attacker and an operator see it: HTTP, the database, the log, process ids."""
+
+import http.client
+import json
+import subprocess
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from http.client import HTTPMessage
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+
+from tests.acceptance.proxy import Proxy
+
+REGISTER, LOGIN, ME = "/api/v1/users/register", "/api/v1/users/login", "/api/v1/users/me"
+PASSWORD = "CANARY-pw-4711"
+TIMEOUT_S = 60
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    headers: HTTPMessage
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def codes(self) -> list[tuple[str, str]]:
+        """Place and code of each error named."""
+        return [(error.get("pointer") or error.get("parameter"), error["code"]) for error in self.json["errors"]]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request to make."""
+
+    method: str
+    path: str
+    body: Any = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def content(self) -> bytes | None:
+        return self.body if self.body is None or isinstance(self.body, bytes) else json.dumps(self.body).encode()
+
+
+@dataclass(frozen=True)
+class Web:
+    """A gunicorn with two workers; `database` and `cache` stand between it and those parts."""
+
+    port: int
+    process: subprocess.Popen[bytes]
+    log: Path
+    dsn: str
+    signing_key: bytes
+    database: Proxy
+    cache: Proxy
+
+    def call(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
+        """Header names with `_` for `-`; JSON unless a Content_Type is given."""
+        return self._made(Call(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()}))
+
+    def race(self, calls: Sequence[Call]) -> list[Answer]:
+        """All at once, each on a connection of its own that stands before the first byte goes."""
+        start = threading.Barrier(len(calls))
+        with ThreadPoolExecutor(len(calls)) as pool:
+            return list(pool.map(lambda call: self._made(call, start), calls))
+
+    def register(self, **other: Any) -> dict[str, Any]:
+        """Somebody new; the answer's body."""
+        name = f"u{uuid4().hex[:12]}"
+        body = {"username": name, "email": f"{name}@example.com", "password": PASSWORD, **other}
+        answer = self.call("POST", REGISTER, body)
+        assert answer.status == 201, answer.body
+        registered: dict[str, Any] = answer.json
+        return registered
+
+    def login(self, identifier: str, password: str = PASSWORD) -> Answer:
+        return self.call("POST", LOGIN, {"identifier": identifier, "password": password})
+
+    def sql(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Run it past the service, each on a connection of its own."""
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            cursor = connection.execute(statement, values)  # type: ignore[arg-type]  # written in the tests
+            return cursor.fetchall() if cursor.description else []
+
+    def unguarded(self, statement: str, *values: Any) -> None:
+        """Change users without events, by the one way there is."""
+        with psycopg.connect(self.dsn) as connection:
+            connection.execute("select accounts_unguarded('a test')")
+            connection.execute(statement, values)  # type: ignore[arg-type]  # written in the tests
+
+    def log_lines(self) -> list[str]:
+        return self.log.read_text().splitlines()
+
+    def workers(self) -> list[int]:
+        """The process ids of the workers."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        return sorted(map(int, children.split()))
+
+    def connection(self) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT_S)
+
+    def _made(self, call: Call, start: threading.Barrier | None = None) -> Answer:
+        connection = self.connection()
+        try:
+            connection.connect()
+            if start:
+                start.wait()
+            headers = {"Content-Type": "application/json"} if call.body is not None else {}
+            connection.request(call.method, call.path, call.content(), headers | dict(call.headers))
+            response = connection.getresponse()
+            return Answer(response.status, response.headers, response.read())
+        finally:
+            connection.close()
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
