@@ -13,7 +13,7 @@ from events.conf import EventsSettings
 from events.envelope import Envelope
 from events.errors import EventsError
 from events.kafka._connection import connection
-from events.kafka._errors import BrokersAway, Ended, NotAuthorised, UnknownTopic, our_error_of_one, our_errors
+from events.kafka._errors import BrokersAway, Ended, NotAuthorised, UnknownTopic, our_error_of_one
 
 _END_WITHIN_S = 3.0
 _TOPIC_WITHIN_S = 1.0
@@ -61,13 +61,14 @@ class Producer:
     def send(self, envelope: Envelope, *, settled: Settled) -> None:
         """Queue one record; `settled` is called once, on the client's thread, unless the client hangs.
 
-        Raises BrokersAway (this producer is of no more use), UnknownTopic and NotAuthorised (it is).
+        Raises BrokersAway (this producer is of no more use), UnknownTopic, NotAuthorised, BrokerRefuses (it is).
         """
         self._find(envelope.topic)
-        with our_errors():
-            future = self._client.send(
-                envelope.topic, envelope.value, envelope.key.encode(), headers=list(envelope.headers)
-            )
+        key, headers = envelope.key.encode(), list(envelope.headers)
+        try:
+            future = self._client.send(envelope.topic, envelope.value, key, headers)
+        except theirs.KafkaError as error:
+            raise our_error_of_one(error) from error
         future.add_callback(lambda told: settled(Acknowledged(told.partition, told.offset)))
         future.add_errback(self._fail, settled)
 

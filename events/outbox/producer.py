@@ -71,7 +71,7 @@ class SupervisedProducer:
     def send(self, record: Pending) -> None:
         """Give one record to the client.
 
-        Raises UnknownTopic and NotAuthorised: not sent, the others go on. Raises BrokersAway: call `end_after`.
+        Raises Permanent: not sent, the others go on. Raises BrokersAway: call `end_after`.
         """
         self._refuse_again(record.envelope.topic)
         if self._client is None:
@@ -79,8 +79,8 @@ class SupervisedProducer:
         settled = partial(_settle, self._settlements, record)
         try:
             self._client.send(record.envelope, settled=settled)
-        except (UnknownTopic, NotAuthorised) as error:
-            self._refused_topics[record.envelope.topic] = (time.monotonic() + _ASK_AGAIN_AFTER_S, error)
+        except Permanent as error:
+            self._remember(record.envelope.topic, error)
             raise
         self._on_its_way[record.id] = (time.monotonic(), record.envelope.topic)
 
@@ -108,8 +108,12 @@ class SupervisedProducer:
         collected.add_failure(record.envelope.topic, error)
         return collected
 
+    def _remember(self, topic: str, error: Permanent) -> None:
+        if isinstance(error, UnknownTopic | NotAuthorised):
+            self._refused_topics[topic] = (time.monotonic() + _ASK_AGAIN_AFTER_S, error)
+
     def _refuse_again(self, topic: str) -> None:
-        """Each question about a topic that is not there costs 0.1 s: do not ask for every record."""
+        """A topic that is missing or forbidden costs 0.1 s, or even the client: do not try it for every record."""
         until, error = self._refused_topics.get(topic, (0.0, None))
         if error is not None and time.monotonic() < until:
             raise error
@@ -137,6 +141,7 @@ class SupervisedProducer:
             collected.add_failure(record.envelope.topic, outcome)
             if isinstance(outcome, Permanent):
                 collected.refused.append((record, outcome))
+                self._remember(record.envelope.topic, outcome)
         return collected
 
 

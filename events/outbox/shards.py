@@ -18,7 +18,12 @@ _LOCK = (0x6F7574, 0)
 _SESSION_LIMIT_S = 5
 _FRESH_S = 3.0
 _BEAT_EVERY_S = 0.25
-_OPTIONS = f"-c idle_session_timeout={_SESSION_LIMIT_S}s -c statement_timeout=2s"
+_SESSION: dict[str, Any] = {
+    "autocommit": True,
+    "connect_timeout": 5,
+    "tcp_user_timeout": _SESSION_LIMIT_S * 1000,  # a cut is noticed here, too
+    "options": f"-c idle_session_timeout={_SESSION_LIMIT_S}s -c statement_timeout=2s",
+}
 
 
 class Ownership:
@@ -57,7 +62,7 @@ class Ownership:
 
     def _ask(self) -> None:
         if self._session is None:
-            self._session = psycopg.connect(self._url, autocommit=True, connect_timeout=5, options=_OPTIONS)
+            self._session = psycopg.connect(self._url, **_SESSION)
         if self._is_held:
             self._session.execute("select 1")
             return

@@ -96,6 +96,14 @@ def test_the_first_refusal_ends_it_before_anything_behind_is_written(narrow_topi
     assert [read.value for read in all_records(narrow_topic)] == [b"1", b"2"]
 
 
+def test_a_record_above_the_client_s_own_limit_is_refused_and_harms_no_other(producer: Producer, topic: Topic) -> None:
+    outcomes: Outcomes = SimpleQueue()
+    with pytest.raises(BrokerRefuses, match="MessageSizeTooLargeError"):
+        producer.send(record(topic.name, b"x" * 1_100_000), settled=outcomes.put)
+    producer.send(record(topic.name), settled=outcomes.put)
+    assert isinstance(outcomes.get(timeout=10), Acknowledged)
+
+
 def test_a_missing_topic_is_told_soon_and_harms_no_other(producer: Producer, topic: Topic) -> None:
     outcomes: Outcomes = SimpleQueue()
     for name in (f"test-missing-{uuid4().hex}", "no topic's name"):

@@ -1,10 +1,19 @@
 """A record that Kafka refuses holds back its own key, is tried again, and ends dead where operators see it."""
 
+from collections.abc import Iterator
 from contextlib import closing
 from uuid import uuid4
 
 import pytest
 from kafka import KafkaAdminClient  # type: ignore[import-untyped]  # ships no types
+from kafka.admin import (  # type: ignore[import-untyped]  # as above
+    ACL,
+    ACLFilter,
+    ACLOperation,
+    ACLPermissionType,
+    ResourcePattern,
+    ResourceType,
+)
 from prometheus_client import REGISTRY
 from pytest_django import Settings
 
@@ -51,6 +60,21 @@ def missing_topic(own_topics: Topics, settings: Settings) -> str:
     name = f"test-missing-{uuid4().hex[:12]}"
     settings.EVENTS = {**settings.EVENTS, "TOPICS": {**settings.EVENTS["TOPICS"], "user_analytics": name}}
     return name
+
+
+@pytest.fixture
+def forbidden_topic(own_topics: Topics) -> Iterator[str]:
+    """Where Elsewhere goes: a topic that everybody may read and describe, and nobody may write."""
+    brokers = list(EventsSettings.current().brokers)
+    topic = ResourcePattern(ResourceType.TOPIC, own_topics.user_analytics)
+    rules = [
+        ACL("User:*", "*", ACLOperation.ALL, ACLPermissionType.ALLOW, topic),
+        ACL("User:*", "*", ACLOperation.WRITE, ACLPermissionType.DENY, topic),
+    ]
+    with closing(KafkaAdminClient(bootstrap_servers=brokers)) as admin:
+        admin.create_acls(rules)
+        yield own_topics.user_analytics
+        admin.delete_acls([ACLFilter(None, None, ACLOperation.ANY, ACLPermissionType.ANY, topic)])
 
 
 def states(key: str) -> list[tuple[int, bool, bool, int]]:
@@ -129,6 +153,17 @@ def test_a_missing_topic_holds_back_its_keys_until_it_is_made(own_topics: Topics
         wait_for(lambda: pending() == 0)
     assert first_arrivals(all_records(missing_topic)) == {"a": [1, 2], "b": [1]}
     assert first_arrivals(all_records(own_topics.user_events)) == {"a": [7]}
+
+
+def test_a_forbidden_topic_holds_back_its_keys_and_not_the_others(own_topics: Topics, forbidden_topic: str) -> None:
+    commit(*(Elsewhere(of=f"barred-{n}", n=n) for n in range(30)), *(Noted(of=f"well-{n}", n=n) for n in range(30)))
+    with relaying():
+        wait_for(lambda: OutboxRecord.objects.filter(attempts__gt=0).count() == 30)
+        wait_for(lambda: pending() == 30)
+    assert set(OutboxRecord.objects.exclude(error="").values_list("topic", "error")) == {
+        (forbidden_topic, "NotAuthorised: TopicAuthorizationFailedError")
+    }
+    assert first_arrivals(all_records(own_topics.user_events)) == {f"well-{n}": [n] for n in range(30)}
 
 
 def test_a_missing_topic_ends_dead_at_last(own_topics: Topics, missing_topic: str) -> None:
