@@ -69,7 +69,6 @@ class ChildMember:
             cwd=CHECKOUT,
             env=os.environ | {"DJANGO_SETTINGS_MODULE": "usercenter.settings", "DATABASE_URL": database} | environ,
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
         )
 
     def end(self, signal: int) -> int:
