@@ -16,7 +16,7 @@ from devstack import Stack
 from events.conf import EventsSettings
 from events.envelope import Envelope
 from events.errors import EventsError
-from events.kafka import Acknowledged, Admin, BrokerRefuses, BrokersAway, Ended, Producer, UnknownTopic
+from events.kafka import Acknowledged, BrokerRefuses, BrokersAway, Ended, Producer, UnknownTopic
 from tests.integration.raw_records import Topic
 from tests.integration.relaying import all_records, wait_for
 
@@ -115,7 +115,7 @@ def test_a_missing_topic_is_told_soon_and_harms_no_other(producer: Producer, top
     assert isinstance(outcomes.get(timeout=10), Acknowledged)
 
 
-def test_clients_start_with_nobody_there_and_say_so_within_seconds() -> None:
+def test_a_producer_starts_with_nobody_there_and_says_so_within_seconds() -> None:
     nobody = replace(EventsSettings.current(), brokers=("127.0.0.1:1",))
     outcomes: Outcomes = SimpleQueue()
     began = time.monotonic()
@@ -123,7 +123,5 @@ def test_clients_start_with_nobody_there_and_say_so_within_seconds() -> None:
     with pytest.raises(BrokersAway):
         lonely.send(record("any"), settled=outcomes.put)
     lonely.close_now()
-    with pytest.raises(BrokersAway):
-        Admin(nobody)
-    assert time.monotonic() - began < 6
+    assert time.monotonic() - began < 3
     assert outcomes.empty()
