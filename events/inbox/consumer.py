@@ -88,7 +88,7 @@ class Consumer:
         self._health.went_round(missing=self._missing())
 
     def _poll(self) -> list[Record]:
-        self._kafka.resume(self._holds.due())
+        self._kafka.resume(self._kafka.assignment() - self._holds.waiting())
         try:
             return self._kafka.poll(timeout_s=self._holds.wait_s(_POLL_S))
         except NoOffset as error:
@@ -99,7 +99,8 @@ class Consumer:
         return []
 
     def _take(self, records: Sequence[Record]) -> None:
-        self._forget(self._lost.take() | (self._settled.keys() - self._kafka.assignment()))
+        gone = (self._settled.keys() | self._holds.places()) - self._kafka.assignment()
+        self._forget(gone | self._lost.take())
         if not records:
             return
         self._failures = 0
@@ -117,7 +118,8 @@ class Consumer:
         self._settled |= progress.settled
         self._holds.forget(progress.settled)
         for place, offset in progress.unsettled.items():
-            self._hold(place, offset, away=progress.away.part if progress.away else None)
+            with suppress(Rebalanced):  # another member's by now; the others' positions must go back all the same
+                self._hold(place, offset, away=progress.away.part if progress.away else None)
 
     def _hold(self, place: Place, offset: int, *, away: str | None) -> None:
         """Read on from `offset` after a while; the partition's later records wait with it."""

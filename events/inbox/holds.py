@@ -41,10 +41,14 @@ class Holds:
         for place in places:
             self._holds.pop(place, None)
 
-    def due(self) -> set[Place]:
-        """Those whose time has come. They count as held until they are forgotten."""
+    def places(self) -> set[Place]:
+        """All that are held: also those whose time has come, until they are forgotten."""
+        return set(self._holds)
+
+    def waiting(self) -> set[Place]:
+        """Those whose time has not come."""
         now = time.monotonic()
-        return {place for place, hold in self._holds.items() if hold.until <= now}
+        return {place for place, hold in self._holds.items() if hold.until > now}
 
     def wait_s(self, most_s: float) -> float:
         """Seconds until the next one becomes due, at most `most_s`."""

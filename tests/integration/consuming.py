@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import Any, Self
@@ -57,6 +58,25 @@ class Member:
     def run_once(self) -> None:
         """Until the end of what is there."""
         self.consumer.run(self.stop, once=True)
+
+
+@contextmanager
+def running(member: Member) -> Iterator[Member]:
+    """The member at work in a thread; asked to stop, and waited for, when the block ends."""
+
+    def run() -> None:
+        try:
+            member.run()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as thread:
+        ended = thread.submit(run)
+        try:
+            yield member
+        finally:
+            member.stop.ask()
+    ended.result()
 
 
 class ChildMember:

@@ -1,6 +1,7 @@
 """From the topic to the handlers: once each, in order, from the right place, whatever comes in between."""
 
 import threading
+from contextlib import ExitStack
 
 import pytest
 from django.core.management import call_command
@@ -15,7 +16,7 @@ from events.kafka import Consumer as KafkaConsumer
 from events.kafka import NoOffset
 from events.models import ParkedDelivery
 from events.routing import Delivery, Routes, on
-from tests.integration.consuming import Member, admin, commit, committed, wait_until
+from tests.integration.consuming import Member, admin, commit, committed, running, wait_until
 from tests.integration.counting import Counted, leave_row, raw, rows
 from tests.integration.raw_records import Raw, Topic
 
@@ -77,6 +78,28 @@ def test_nothing_behind_a_failing_event_is_committed_and_a_stop_comes_through(to
     assert committed(topic)[0] == 1
     Member(topic).run_once()
     assert rows() == [("ann", 2), ("ann", 3)]
+
+
+def test_what_one_member_cannot_settle_goes_on_at_another_in_order(topic: Topic) -> None:
+    def refuse(event: Counted, _: Delivery) -> None:
+        refused.add(event.name)
+        raise ValueError("never here")
+
+    refused: set[str] = set()
+    names = {f"name-{partition}" for partition in range(3)}
+    for partition in range(3):
+        topic.write(*(raw(n, f"name-{partition}") for n in range(3)), partition=partition)
+    with ExitStack() as stack:
+        stuck = stack.enter_context(
+            running(Member(topic, Routes(on(Counted, refuse, name="leave-row")), consumer_heartbeat_ms=300))
+        )
+        wait_until(lambda: refused == names)
+        stack.enter_context(running(Member(topic, consumer_heartbeat_ms=300)))
+        wait_until(rows)
+        stuck.stop.ask()
+        wait_until(lambda: len(rows()) == 9)
+    for name in names:
+        assert rows(name) == [(name, n) for n in range(3)]
 
 
 def test_a_database_that_goes_away_costs_waiting_and_nothing_else(topic: Topic, parts: Stack) -> None:
