@@ -1,10 +1,9 @@
 """The facts that this app publishes. Their JSON Schemas lie in `schemas/`; `routes.py` says who handles them."""
 
-from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
-from events.event import Event, PersonalStr
+from events.event import Event, Instant, PersonalStr
 
 
 class UserEvent(Event, frozen=True, kw_only=True):
@@ -36,7 +35,7 @@ class UserRegistered(UserEvent, frozen=True, kw_only=True):
     email: PersonalStr
     display_name: PersonalStr
     locale: str
-    registered_at: datetime
+    registered_at: Instant
 
 
 class UserLoggedIn(UserEvent, frozen=True, kw_only=True):
@@ -45,6 +44,6 @@ class UserLoggedIn(UserEvent, frozen=True, kw_only=True):
     type: ClassVar[str] = "user.logged_in"
 
     session_id: UUID
-    at: datetime
+    at: Instant
     device: str
     ip: PersonalStr

@@ -4,12 +4,16 @@ An app declares its facts as subclasses (see `accounts/event_types.py`); `envelo
 carries and back. The JSON Schema of a class is generated from its members.
 """
 
+from datetime import datetime
 from typing import Annotated, Any, ClassVar, Self
 
 import msgspec
 
 # Erasure replaces these members by null wherever a record is kept, so a reader must take null.
 PersonalStr = Annotated[str | None, msgspec.Meta(extra_json_schema={"x-personal": True})]
+
+# A moment: RFC 3339 with its offset on the wire, so that no reader has to guess.
+Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):

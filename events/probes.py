@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from django.core.management.base import CommandError
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from events import observe
@@ -41,10 +42,9 @@ class Health:
 
 @contextmanager
 def probes(host: str, port: int) -> Iterator[Health]:
-    """Serve until the block ends. Port 0 takes a free one, which is logged. Raises OSError: port taken."""
+    """Serve until the block ends. Port 0 takes a free one, which is logged. Raises CommandError: port taken."""
     health = Health()
-    server = ThreadingHTTPServer((host, port), _handler_for(health))
-    server.daemon_threads = True
+    server = _server(host, port, health)
     threading.Thread(target=server.serve_forever, name="probes", daemon=True).start()
     observe.record_probes_open(port=server.server_port)
     try:
@@ -52,6 +52,16 @@ def probes(host: str, port: int) -> Iterator[Health]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+def _server(host: str, port: int, health: Health) -> ThreadingHTTPServer:
+    try:
+        server = ThreadingHTTPServer((host, port), _handler_for(health))
+    except OSError as error:
+        told = "set RELAY_PORT or CONSUMER_PORT, or give --port; 0 takes a free one"
+        raise CommandError(f"No probes on {host}:{port} ({error.strerror}): {told}.") from error
+    server.daemon_threads = True
+    return server
 
 
 def _handler_for(health: Health) -> type[BaseHTTPRequestHandler]:

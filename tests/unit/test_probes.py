@@ -1,11 +1,13 @@
 """What a command without a web server answers on its port."""
 
 import json
+import socket
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 
 import pytest
+from django.core.management.base import CommandError
 
 from events import probes as module
 from events.probes import Health, probes
@@ -70,3 +72,13 @@ def test_anything_else_is_not_found(probed: Probed) -> None:
     status, body = probed.get("/etc/passwd")
     assert status == 404
     assert json.loads(body) == {"title": "Not found", "status": 404, "code": "not-found"}
+
+
+def test_a_port_that_is_taken_is_told_by_number_and_setting() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with (
+            pytest.raises(CommandError, match=rf"127\.0\.0\.1:{port} .*RELAY_PORT or CONSUMER_PORT"),
+            probes("127.0.0.1", port),
+        ):
+            pass
