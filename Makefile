@@ -58,6 +58,7 @@ lock: setup ## Resolve the locks again (UPGRADE=--upgrade takes newer versions)
 # $(call make_environment,FOLDER,PYTHON,LOCK). uv comes by pip from its own pin and hashes in the
 # lock, and installs exactly the lock. Bytecode is compiled now, not at each process's first start.
 define make_environment
+	@echo "$(1): installing the lock …"
 	@$(1)/bin/python -c '' 2>/dev/null || $(2) -m venv --clear $(1)
 	@sed -n '/^uv==/,/[^\]$$/p' $(3) > $(1)/uv.txt
 	@$(1)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1)/uv.txt
