@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import beat_init, celeryd_init, setup_logging
+from celery.signals import import_modules, setup_logging
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "usercenter.settings")
 
@@ -18,8 +18,8 @@ def _keep_djangos_logging(**_: Any) -> None:
     """A receiver is all it takes: Celery then leaves the log as Django set it up."""
 
 
-@celeryd_init.connect
-@beat_init.connect
+# Worker and beat send this first of all; their own signals come after beat has opened its connection.
+@import_modules.connect
 def _refuse_if_wrong(**_: Any) -> None:
     # Celery runs Django's checks and drops the answer, so the entry point asks by itself.
     from usercenter.start import refuse_if_wrong  # noqa: PLC0415 - needs the settings, which import this package

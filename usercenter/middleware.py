@@ -23,7 +23,7 @@ from usercenter.logs import record_request
 REQUEST_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
 ACCEPT_MOST = 1024
 PROBES = ("/healthz", "/readyz", "/metrics")
-API = ("/api/", "/.well-known/", *PROBES)
+API = re.compile(r"/(?:api|\.well-known)(?:/|$)|/(?:healthz|readyz|metrics)$")
 PAGE_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; object-src 'none'; "
@@ -68,7 +68,7 @@ class ProblemMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Refuses what no view should see, and gives each answer of the API its headers."""
-        is_api = request.path.startswith(API)
+        is_api = API.match(request.path) is not None
         response = _refused(request, is_api=is_api) or self.get_response(request)
         if is_api:
             response = _as_problem(request, response)

@@ -16,9 +16,9 @@ from django.conf import settings
 from accounts.conf import AccountsSettings
 from accounts.keys import UnreadableKey, load_key
 from events.conf import EventsSettings, Problem
-from usercenter.settings import DEVELOPMENT_SECRET_KEY, DEVELOPMENT_SIGNING_KEY, env
+from usercenter.settings import DEVELOPMENT_SIGNING_KEY, env
 
-SECRET_KEY_LEAST = 50
+SECRET_KEY_LEAST, SECRET_KEY_UNLIKE = 50, 5
 LOG_FORMATS = ("json", "console")
 
 
@@ -73,8 +73,7 @@ def _is_loopback(host: str) -> bool:
 
 def _unsafe() -> Iterable[Problem]:
     """What is refused outside DEBUG."""
-    key = settings.SECRET_KEY
-    if len(key) < SECRET_KEY_LEAST or key.startswith("django-insecure-") or key == DEVELOPMENT_SECRET_KEY:
+    if not _is_secret(settings.SECRET_KEY):
         yield Problem("SECRET_KEY", f"{SECRET_KEY_LEAST} random characters or more", "a shorter or well-known one")
     if not settings.ALLOWED_HOSTS or "*" in settings.ALLOWED_HOSTS:
         yield Problem("ALLOWED_HOSTS", "a list of host names", "nothing or *")
@@ -82,6 +81,13 @@ def _unsafe() -> Iterable[Problem]:
     yield from _development_signing_key()
     if settings.DATABASES["default"].get("PASSWORD") in ("postgres", "password", "usercenter", "changeme"):
         yield Problem("DATABASE_URL", "an address with a password of your own", "a well-known password")
+
+
+def _is_secret(key: str) -> bool:
+    # The development key begins as Django's own do. So few unlike characters are no random ones.
+    return (
+        len(key) >= SECRET_KEY_LEAST and len(set(key)) >= SECRET_KEY_UNLIKE and not key.startswith("django-insecure-")
+    )
 
 
 def _development_signing_key() -> Iterable[Problem]:
@@ -101,4 +107,4 @@ def _unsafe_public_url() -> Iterable[Problem]:
             return
     except ValueError:
         pass
-    yield Problem("PUBLIC_URL", "an https:// address (or ALLOW_INSECURE_PUBLIC_URL on)", repr(settings.PUBLIC_URL))
+    yield Problem("PUBLIC_URL", "an https:// address (or ALLOW_INSECURE_PUBLIC_URL on)", "another")

@@ -14,5 +14,5 @@ urlpatterns = [
     path("readyz", readyz),
     path("metrics", metrics),
     # Under DEBUG too, an unknown path of the API gets the API's own 404.
-    re_path(r"^(?:api|\.well-known)/", no_such_thing),
+    re_path(r"^(?:api|\.well-known)(?:/|$)", no_such_thing),
 ]

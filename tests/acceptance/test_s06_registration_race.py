@@ -27,7 +27,7 @@ def without_request_id(answer: Answer) -> dict[str, object]:
     [("username", "username-taken", "/username"), ("email", "email-taken", "/email")],
 )
 def test_one_of_fifty_gets_the_name(web: Web, raced: str, code: str, pointer: str) -> None:
-    spelled = ["Anna", "ANNA", "anna", "ａｎｎａ"]
+    spelled = ["Anna", "ANNA", "anna", "\uff41\uff4e\uff4e\uff41"]
     bodies = [
         {
             "username": spelled[i % 4] if raced == "username" else f"racer{i}",

@@ -89,14 +89,14 @@ class Web:
     def sql(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """Run it past the service, each on a connection of its own."""
         with psycopg.connect(self.dsn, autocommit=True) as connection:
-            cursor = connection.execute(statement, values)  # type: ignore[arg-type]  # written in the tests
+            cursor = connection.execute(statement, values)
             return cursor.fetchall() if cursor.description else []
 
     def unguarded(self, statement: str, *values: Any) -> None:
         """Change users without events, by the one way there is."""
         with psycopg.connect(self.dsn) as connection:
             connection.execute("select accounts_unguarded('a test')")
-            connection.execute(statement, values)  # type: ignore[arg-type]  # written in the tests
+            connection.execute(statement, values)
 
     def log_lines(self) -> list[str]:
         return self.log.read_text().splitlines()
