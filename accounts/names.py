@@ -98,7 +98,9 @@ def parse_email(typed: str) -> EmailAddress:
         raise FieldRefused("invalid_email", "Enter a valid e-mail address.")
     try:
         # `test_environment` lets the reserved domain .test pass: mail to it bounces like any other.
-        found = validate_email(typed.strip(), check_deliverability=False, allow_smtputf8=False, test_environment=True)
+        found = validate_email(
+            typed.strip(), check_deliverability=False, allow_smtputf8=False, strict=True, test_environment=True
+        )
     except EmailNotValidError:
         raise FieldRefused("invalid_email", "Enter a valid e-mail address.") from None
     text = f"{found.local_part}@{found.ascii_domain.lower()}"

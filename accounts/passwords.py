@@ -4,7 +4,7 @@ Inputs of the API and `createsuperuser` ask `refuse_weak` before a service sets 
 `is_right`. The hashing itself is `hashers`.
 """
 
-from django.contrib.auth.hashers import is_password_usable, make_password
+from django.contrib.auth.hashers import make_password
 
 from accounts.conf import AccountsSettings
 from accounts.errors import FieldRefused
@@ -32,9 +32,8 @@ def hashed(password: str) -> str:
 
 def is_right(password: str, stored: str | None) -> bool:
     """Whether `password` opens `stored`; one hash run in every case, also for nobody or an unusable hash."""
-    usable = stored is not None and is_password_usable(stored)
-    right = Argon2idHasher().verify(password, stored if usable and stored else NOBODYS_HASH)
-    return right and usable
+    ours = stored if stored and stored.startswith(f"{Argon2idHasher.algorithm}$") else None
+    return Argon2idHasher().verify(password, ours or NOBODYS_HASH) and ours is not None
 
 
 def needs_upgrade(stored: str) -> bool:

@@ -1,0 +1,72 @@
+"""`manage.py createsuperuser` says what is wrong, field by field, and makes nobody then."""
+
+import getpass
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from accounts.models import User
+
+PASSWORD = "long enough"
+
+
+@pytest.fixture(autouse=True)
+def environment(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("USERNAME", "EMAIL"):
+        monkeypatch.delenv(f"DJANGO_SUPERUSER_{name}", raising=False)
+    monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", PASSWORD)
+
+
+def create(*options: str) -> str:
+    out = StringIO()
+    call_command("createsuperuser", *options, stdout=out)
+    return out.getvalue()
+
+
+def named(username: str, email: str) -> list[str]:
+    return ["--noinput", "--username", username, "--email", email]
+
+
+@pytest.mark.parametrize(
+    ("options", "password", "told"),
+    [
+        (["--noinput"], PASSWORD, "username: with --noinput, give --username or DJANGO_SUPERUSER_USERNAME."),
+        (named("new", "")[:3], PASSWORD, "email: with --noinput, give --email or DJANGO_SUPERUSER_EMAIL."),
+        (named("new", "new@example.com"), "", "password: with --noinput, give DJANGO_SUPERUSER_PASSWORD."),
+        (named("new", "new@example.com"), "short", "password: At least 8 characters."),
+        (named("new", "new@example.com"), "x" * 257, "password: At most 256 characters."),
+        (named("\u0430nn", "new@example.com"), PASSWORD, "username: Letters of one script only."),
+        (named("new", "new"), PASSWORD, "email: Enter a valid e-mail address."),
+        (named("ADMIN", "new@example.com"), PASSWORD, "username: another user has it."),
+        (named("new", "ROOT@example.com"), PASSWORD, "email: another user has it."),
+    ],
+)
+def test_what_is_wrong_is_told(monkeypatch: pytest.MonkeyPatch, options: list[str], password: str, told: str) -> None:
+    create(*named("Admin", "root@example.com"))
+    monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", password)
+
+    with pytest.raises(CommandError) as refused:
+        create(*options)
+
+    assert str(refused.value) == told
+    assert User.objects.count() == 1
+
+
+def test_what_was_not_given_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    typed = iter(["Admin", "root@example.com"])
+    monkeypatch.setattr("builtins.input", lambda _: next(typed))
+    monkeypatch.setattr(getpass, "getpass", lambda _: "typed in twice")
+
+    assert create() == "Superuser Admin was created.\n"
+    assert User.objects.get().check_password("typed in twice")
+
+
+def test_two_unlike_passwords_make_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    typed = iter(["first try", "second try"])
+    monkeypatch.setattr(getpass, "getpass", lambda _: next(typed))
+
+    with pytest.raises(CommandError, match="password: the two are not the same"):
+        create("--username", "Admin", "--email", "root@example.com")
+
+    assert not User.objects.exists()
