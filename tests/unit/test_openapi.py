@@ -1,0 +1,45 @@
+"""docs/openapi.json is what the views say."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from drf_spectacular.generators import SchemaGenerator
+
+from accounts.api.problems import KINDS
+
+FILE = Path(__file__).parents[2] / "docs/openapi.json"
+
+
+@pytest.fixture(scope="module")
+def described() -> Any:
+    return json.loads(json.dumps(SchemaGenerator().get_schema(request=None, public=True)))  # type: ignore[no-untyped-call]  # it has no types
+
+
+def test_the_committed_description_is_the_codes(described: Any) -> None:
+    written = json.loads(FILE.read_text())
+
+    assert written == described, "write it anew: manage.py spectacular --format openapi-json --file docs/openapi.json"
+
+
+def test_every_operation_tells_its_errors_and_who_may_ask(described: Any) -> None:
+    operations = {
+        (method, path): operation
+        for path, methods in described["paths"].items()
+        for method, operation in methods.items()
+    }
+    public = {key for key, operation in operations.items() if operation.get("security", [{}]) == [{}]}
+
+    assert public == {("post", "/api/v1/users/register"), ("post", "/api/v1/users/login")}
+    assert len(operations) == 4
+    assert all("application/problem+json" in op["responses"]["default"]["content"] for op in operations.values())
+    assert described["components"]["schemas"]["Problem"]["properties"]["code"]["enum"] == sorted(KINDS)
+
+
+def test_a_password_is_only_ever_sent(described: Any) -> None:
+    answers = json.dumps(
+        {name: schema for name, schema in described["components"]["schemas"].items() if "Answer" in name}
+    )
+
+    assert "password" not in answers
