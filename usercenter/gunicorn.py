@@ -14,7 +14,8 @@ from typing import Any
 
 from usercenter import settings
 
-bind = f"{settings.BIND}:{settings.PORT}"
+_host = settings.BIND.strip("[]")
+bind = f"[{_host}]:{settings.PORT}" if ":" in _host else f"{_host}:{settings.PORT}"
 worker_class = "gthread"
 workers = settings.WEB_WORKERS
 threads = 64

@@ -13,6 +13,8 @@ from django.conf import settings
 from django.db import Error, connection
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.utils.crypto import constant_time_compare
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_safe
 from prometheus_client import multiprocess
 
 from accounts.api.problems import Answer, problem
@@ -41,11 +43,15 @@ class _Readiness:
 _readiness = _Readiness()
 
 
+@csrf_exempt
+@require_safe
 def healthz(request: HttpRequest) -> HttpResponse:
     """The process is alive."""
     return JsonResponse({"status": "ok"})
 
 
+@csrf_exempt
+@require_safe
 def readyz(request: HttpRequest) -> HttpResponse:
     """The process can do its work; 503 and the failing parts' names when it cannot."""
     failing = _readiness.failing()
@@ -55,6 +61,8 @@ def readyz(request: HttpRequest) -> HttpResponse:
     return JsonResponse({"status": "ok"})
 
 
+@csrf_exempt
+@require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
     """What all workers have counted together; to anyone who may not see it, this does not exist."""
     if not (_has_token(request) or _comes_from_inside(request)):
@@ -66,8 +74,9 @@ def metrics(request: HttpRequest) -> HttpResponse:
     return HttpResponse(prometheus_client.generate_latest(registry), content_type=prometheus_client.CONTENT_TYPE_LATEST)
 
 
+@csrf_exempt
 def no_such_thing(request: HttpRequest) -> HttpResponse:
-    """Nothing has this path."""
+    """Nothing has this path, by any method and from any page."""
     raise Http404
 
 

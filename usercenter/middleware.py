@@ -22,6 +22,7 @@ from usercenter.logs import record_request
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
 ACCEPT_MOST = 1024
+CALLERS_FAULT, SERVERS_FAULT = 400, 500
 PROBES = ("/healthz", "/readyz", "/metrics")
 API = re.compile(r"/(?:api|\.well-known)(?:/|$)|/(?:healthz|readyz|metrics)$")
 PAGE_HEADERS = {
@@ -127,8 +128,9 @@ def _refused(request: HttpRequest, *, is_api: bool) -> HttpResponse | None:
 
 def _as_problem(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
     """An error in Django's own form, a page, in ours; its status and the headers that belong to it stay."""
-    if response.status_code < 400 or response.headers.get("Content-Type") == MEDIA_TYPE:  # noqa: PLR2004 - HTTP's line
+    if response.status_code < CALLERS_FAULT or response.headers.get("Content-Type") == MEDIA_TYPE:
         return response
-    code = BY_STATUS.get(response.status_code, "internal-error")
+    otherwise = "malformed-request" if response.status_code < SERVERS_FAULT else "internal-error"
+    code = BY_STATUS.get(response.status_code, otherwise)
     kept = {name: response.headers[name] for name in ("Allow", "Retry-After") if name in response.headers}
     return problem(request, Answer(code, headers=kept))

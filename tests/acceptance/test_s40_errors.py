@@ -35,9 +35,8 @@ def body(name: str) -> dict[str, str]:
      "/api/v1/users/me/", "/api/v1/users/7/profile", "/api/%00", "/api/%ff", "/api/v1/users/../../admin"],
 )  # fmt: skip
 def test_an_unknown_path_is_a_problem_of_its_own(web: Web, path: str) -> None:
-    answer = web.call("GET", path)
-
-    assert_problem(answer, 404, "not-found")
+    assert_problem(web.call("GET", path), 404, "not-found")
+    assert_problem(web.call("POST", path, {}), 404, "not-found")
 
 
 def test_a_foreign_host_is_refused_as_a_problem(web: Web) -> None:

@@ -28,6 +28,13 @@ def test_metrics_add_up_all_workers(web: Web) -> None:
     assert count(web, name) - before == 40
 
 
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
+def test_a_probe_is_only_read(web: Web, path: str) -> None:
+    answer = web.call("POST", path, {})
+
+    assert (answer.status, answer.headers["Allow"], answer.json["code"]) == (405, "GET, HEAD", "method-not-allowed")
+
+
 @pytest.mark.parametrize(
     "headers",
     [{"X-Forwarded-For": "127.0.0.1"}, {"X-Real-IP": "10.0.0.1"}, {"Forwarded": "for=127.0.0.1"}, {"Via": "1.1 proxy"}],
