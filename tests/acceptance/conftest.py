@@ -25,6 +25,13 @@ START_LIMIT_S = 60
 OF_A_WEB = ("PATH", "HOME", "LANG")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The test database is made for tests that say so: those that ask the web process need it too."""
+    for item in items:
+        if "web" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.django_db)
+
+
 @pytest.fixture(scope="session")
 def web_for_all(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
     """Outside DEBUG, as in production but for https; no broker is there, which must not matter to it."""

@@ -1,6 +1,7 @@
 """S40: an error tells its code and its request_id and nothing of the inside, wherever it happens."""
 
 import re
+import time
 from typing import Any
 
 import pytest
@@ -76,17 +77,17 @@ def test_a_database_that_is_away_is_a_503_until_it_is_back(web: Web) -> None:
     authorised = bearer(registered["token"])
     profile = f"/api/v1/users/{registered['user']['id']}/profile"
     with web.database.cut():
-        *answers, ready, alive, page = web.race(
+        *answers, alive, page = web.race(
             [
                 Call("POST", REGISTER, body("cutoff")),
                 Call("POST", LOGIN, {"identifier": registered["user"]["username"], "password": PASSWORD}),
                 Call("GET", ME, headers=authorised),
                 Call("GET", profile, headers=authorised),
-                Call("GET", "/readyz"),
                 Call("GET", "/healthz"),
                 Call("GET", "/admin/", headers={"Cookie": "sessionid=abcdefgh"}),
             ]
         )
+        ready = not_ready(web)
 
     for answer in answers:
         assert_problem(answer, 503, "unavailable")
@@ -113,6 +114,14 @@ def test_a_cache_that_is_away_changes_nothing_and_is_told_once(web: Web) -> None
     assert answers[0].json == {**expected, "version": 1}
     # Each of the two workers tells it once.
     assert 1 <= times_told(web, "cache away") - told_before <= 2
+
+
+def not_ready(web: Web) -> Answer:
+    """The first answer of its kind: a good one may be a second old."""
+    deadline = time.monotonic() + 20
+    while (answer := web.call("GET", "/readyz")).status == 200:
+        assert time.monotonic() < deadline
+    return answer
 
 
 def times_told(web: Web, event: str) -> int:
