@@ -33,7 +33,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventsSettings:
-    """All of EVENTS. Durations end in `_s` or `_ms`, sizes in `_bytes`; defaults are those of docs/settings."""
+    """All of EVENTS. Durations end in `_s` or `_ms`, sizes in `_bytes`."""
 
     routes: str
     source: str
