@@ -66,6 +66,7 @@ class EventsSettings:
     consumer_batch: int = 500
     probes_host: str = "127.0.0.1"
     database_direct_url: str = field(default="", repr=False)
+    outbox_notify: bool = True
     relay_port: int = 9101
     consumer_port: int = 9102
     stop_within_s: int = 20

@@ -216,6 +216,7 @@ EVENTS = {
     "CONSUMER_COMMIT_INTERVAL_MS": env.int("KAFKA_CONSUMER_COMMIT_INTERVAL_MS", default=1_000),
     "CONSUMER_BATCH": env.int("KAFKA_CONSUMER_BATCH", default=500),
     "DATABASE_DIRECT_URL": env.str("DATABASE_DIRECT_URL", default=DATABASE_URL),
+    "OUTBOX_NOTIFY": env.bool("OUTBOX_NOTIFY", default=True),
     "PROBES_HOST": env.str("PROBES_HOST", default="127.0.0.1"),
     "RELAY_PORT": env.int("RELAY_PORT", default=9101),
     "CONSUMER_PORT": env.int("CONSUMER_PORT", default=9102),

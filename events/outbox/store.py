@@ -25,13 +25,15 @@ SHARDS = 64  # fixed for ever: the table's CHECK knows it too
 
 # One statement takes, in this order, the transaction's number, the key's lock and (by the insert) the id: so that
 # ids within a key follow commit order. The lock is per topic and key; it ends with the transaction.
+# At last the shard's flag (`wakeup`): where a sleeping relay has it up, this transaction's commit wakes it.
 _INSERT = """
 insert into events_outbox (event_id, topic, key, shard, stream, version, type, headers, value)
 select %(event_id)s, %(topic)s, %(key)s, %(shard)s, %(stream)s, %(version)s, %(type)s, %(headers)s, %(value)s
 from (select pg_current_xact_id(), pg_advisory_xact_lock(hashtextextended(%(topic)s || '/' || %(key)s, 0)))
      as taken(xid, locked)
 where xid is not null
-returning xid::text::bigint
+returning xid::text::bigint,
+    case when not pg_try_advisory_xact_lock_shared(1869968387, shard) then pg_notify('events_outbox', shard::text) end
 """
 
 _PENDING = """
