@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable
 
 from events.backoff import Backoff
 from events.errors import EventsError
-from events.outbox.session import Pooled, Session
+from events.outbox.lock_session import LockSession, Pooled
 from events.outbox.shares import new_member, share_of
 from events.outbox.store import SHARDS
 
@@ -52,7 +52,7 @@ class Shards:
     def __init__(self, url: str, *, most: int = SHARDS) -> None:
         self._url, self._most = url, most
         self._member = new_member(most=most)
-        self._session: Session | None = None
+        self._session: LockSession | None = None
         self._thread = threading.Thread(target=self._keep_beating, name="shards", daemon=True)
         self._closing = threading.Event()
         self._changing = threading.Lock()
@@ -136,14 +136,14 @@ class Shards:
             self._beat(self._session)
 
     def _join(self) -> None:
-        session = self._session = Session(self._url)
+        session = self._session = LockSession(self._url)
         self._member = new_member(most=self._most)  # the lost session may still have its own
         session.ask(_LIMIT_IDLE)
         session.ask(_JOIN, **{"class": MEMBER}, member=self._member)
         self._epoch += 1
         self._beat(session)
 
-    def _beat(self, session: Session) -> None:
+    def _beat(self, session: LockSession) -> None:
         # The time before asking: an answer that comes late must not look fresh.
         asked_at = time.monotonic()
         self._give_back(session)
@@ -157,7 +157,7 @@ class Shards:
             self._take(session, missing, free=set(range(SHARDS)).difference(taken))
         self._beaten_at = asked_at
 
-    def _give_back(self, session: Session) -> None:
+    def _give_back(self, session: LockSession) -> None:
         with self._changing:
             released, self._released = self._released, _NONE
         if released:
@@ -169,7 +169,7 @@ class Shards:
             self._leaving |= leaving
             self._owned -= leaving
 
-    def _take(self, session: Session, missing: int, *, free: Collection[int]) -> None:
+    def _take(self, session: LockSession, missing: int, *, free: Collection[int]) -> None:
         # Only what is free: a lock that this session already has would be taken twice. At random: two that take
         # at once rarely want the same.
         wanted = random.sample(sorted(free), min(missing, len(free)))

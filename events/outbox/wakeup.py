@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from events.backoff import Backoff
 from events.errors import EventsError
-from events.outbox.session import Session
+from events.outbox.lock_session import LockSession
 from events.stop import Stop
 
 # A lock class of the two-number space, as in `shards`; both are written out in the statement that publishes.
@@ -39,7 +39,7 @@ class Wakeup:
 
     def __init__(self, url: str, *, notify: bool, owned: Callable[[], frozenset[int]]) -> None:
         self._url, self._is_on, self._owned = url, notify, owned
-        self._session: Session | None = None
+        self._session: LockSession | None = None
         self._flags = _NONE
         self._touched_at = 0.0
         self._poll_s = _SHORTEST_S
@@ -93,15 +93,15 @@ class Wakeup:
             self._flags |= frozenset(raised)
             self._touched_at = time.monotonic()
 
-    def _lower(self, session: Session) -> None:
+    def _lower(self, session: LockSession) -> None:
         if self._flags:
             session.ask(_LOWER)
             self._flags = _NONE
 
-    def _connect(self) -> Session | None:
+    def _connect(self) -> LockSession | None:
         """A session, if one is wanted and the last attempt is long enough ago."""
         if self._is_on and time.monotonic() >= self._reconnect_at:
-            self._session = Session(self._url)
+            self._session = LockSession(self._url)
             self._session.listen(CHANNEL)
             self._failures = 0
         return self._session
@@ -123,7 +123,7 @@ class Wakeup:
             self._lose()
             return True
 
-    def _touch(self, session: Session) -> None:
+    def _touch(self, session: LockSession) -> None:
         if time.monotonic() - self._touched_at > _TOUCH_EVERY_S:
             session.ask("select 1")
             self._touched_at = time.monotonic()
