@@ -1,0 +1,92 @@
+"""One run's variants, each to be measured again and again: `run` calls them in turn and sums up.
+
+Two databases: `here` is emptied before each drain, `beside_history` keeps millions of published records.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+from benchmarks.relay.drain import bystanders, seconds_to_drain
+from benchmarks.relay.ground import TOPIC, Ground
+from benchmarks.relay.latency import latencies_ms
+from benchmarks.relay.outbox import Outbox
+
+RAW, ONE, TWO, LONG, OPEN = "raw", "one", "two", "long", "open"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scale:
+    """How much is measured: a drain carries `samples` times `times` records."""
+
+    repeats: int
+    samples: int
+    times: int
+    history_thousands: int
+    seconds_at: Mapping[int, int]  # of single records, by their rate a second
+
+    @property
+    def records(self) -> int:
+        """A drain's."""
+        return self.samples * self.times
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """Everything laid: what is called from here on is measured."""
+
+    scale: Scale
+    here: Ground
+    outbox: Outbox
+    beside_history: Ground
+    outbox_with_history: Outbox
+
+    def drains(self) -> dict[str, Callable[[], float]]:
+        """By variant, what gives its records a second."""
+        return {
+            RAW: lambda: self.scale.records / self._raw_seconds(),
+            ONE: partial(self._drain, processes=1),
+            TWO: partial(self._drain, processes=2),
+            LONG: lambda: self._per_second(self.beside_history, self.outbox_with_history),
+            OPEN: self._drain_beside_open_transactions,
+        }
+
+    def milliseconds(self, way: str, rate: int) -> list[float]:
+        """From commit to consumer, each record's."""
+        self.outbox.clear()
+        return latencies_ms(self.here, way, rate=rate, seconds=self.scale.seconds_at[rate])
+
+    def _raw_seconds(self) -> float:
+        scale = self.scale
+        arguments = (self.here.brokers, TOPIC, str(scale.samples), str(scale.times))
+        return float(self.here.run("-m", "benchmarks.relay.raw", *arguments))
+
+    def _drain(self, *, processes: int) -> float:
+        self.outbox.clear()
+        return self._per_second(self.here, self.outbox, processes=processes)
+
+    def _drain_beside_open_transactions(self) -> float:
+        self.outbox.clear()
+        with bystanders(self.here):
+            return self._per_second(self.here, self.outbox)
+
+    def _per_second(self, ground: Ground, outbox: Outbox, *, processes: int = 1) -> float:
+        return self.scale.records / seconds_to_drain(ground, outbox, times=self.scale.times, processes=processes)
+
+
+@contextmanager
+def prepared(ground: Ground, scale: Scale, *, say: Callable[[str], None]) -> Iterator[Bench]:
+    """The samples, relayed once so that `raw` reads them from the topic, and a history in a database of its own."""
+    say(f"writing {scale.samples:,} samples")
+    ground.run("-m", "benchmarks.relay.in_django", "samples", str(scale.samples))
+    with closing(Outbox(ground.dsn)) as outbox:
+        outbox.keep_samples()
+    beside_history = ground.copy("beside_history")
+    with closing(Outbox(ground.dsn)) as outbox, closing(Outbox(beside_history.dsn)) as outbox_with_history:
+        say(f"writing {scale.history_thousands * 1_000:,} published records, and waiting for autovacuum to see them")
+        outbox_with_history.add_history(scale.history_thousands)
+        outbox_with_history.wait_for_autovacuum()
+        say("relaying the samples once")
+        seconds_to_drain(ground, outbox, times=1)
+        yield Bench(scale, ground, outbox, beside_history, outbox_with_history)

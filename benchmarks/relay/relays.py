@@ -1,0 +1,78 @@
+"""Our relay as an operator runs it: `manage.py relay_outbox`, one or several processes.
+
+Started by `drain` and `latency` on an empty outbox, ready and with their shares settled before anything is timed.
+"""
+
+import signal
+import subprocess
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+
+import psycopg
+
+from benchmarks.relay.ground import Ground
+from benchmarks.relay.waiting import wait_for
+from devstack import ports
+
+_READY_WITHIN_S = 30.0
+_SHARED_OUT_WITHIN_S = 10.0
+_STOP_WITHIN_S = 30.0
+
+# How many advisory locks each session has: relays that share the keys fairly have about as many each.
+_LOCKS = """
+select count(*) from pg_locks
+where locktype = 'advisory' and granted and objsubid = 2
+    and database = (select oid from pg_database where datname = current_database())
+group by pid
+"""
+
+
+@contextmanager
+def relays(ground: Ground, *, processes: int) -> Iterator[None]:
+    """So many relays, ready; ended by SIGTERM with the block. Raises AssertionError where one fails to end well."""
+    with ExitStack() as running:
+        ports_of = [running.enter_context(_relay(ground)) for _ in range(processes)]
+        for port in ports_of:
+            wait_for(partial(_is_ready, port), within_s=_READY_WITHIN_S)
+        if processes > 1:
+            _wait_until_shared_out(ground, processes)
+        yield
+
+
+@contextmanager
+def _relay(ground: Ground) -> Iterator[int]:
+    port = ports.free()
+    process = ground.start("manage.py", "relay_outbox", "--port", str(port))
+    try:
+        yield port
+    finally:
+        process.send_signal(signal.SIGTERM)
+        _end(process)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    try:
+        process.wait(_STOP_WITHIN_S)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _is_ready(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5):
+            return True
+    except OSError:  # 503, or not listening yet
+        return False
+
+
+def _wait_until_shared_out(ground: Ground, processes: int) -> None:
+    with psycopg.connect(ground.dsn, autocommit=True) as session:
+        wait_for(partial(_is_shared_out, session, processes), within_s=_SHARED_OUT_WITHIN_S)
+
+
+def _is_shared_out(session: psycopg.Connection[tuple[int]], processes: int) -> bool:
+    counts = [count for (count,) in session.execute(_LOCKS)]
+    return len(counts) == processes and max(counts) - min(counts) <= 1
