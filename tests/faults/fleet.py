@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Self
+from typing import LiteralString, Self
 
 import psycopg
 
@@ -19,13 +19,10 @@ from devstack.bound import bound
 from devstack.places import CHECKOUT
 
 LIMIT_S = 30.0
-_LOOK_EVERY_S = 0.02
+_LOOK_EVERY_S = 0.05
 _WRITER = "import django; django.setup(); from tests.faults import writer; writer.main()"
-_COUNTS = """
-select count(*) filter (where published_at is null and dead_at is null),
-    count(*) filter (where published_at is not null), count(*) filter (where dead_at is not null)
-from events_outbox
-"""
+_NEWEST = 2**63 - 1
+_COUNT = "select count(*) from events_outbox where"
 
 
 class DiedByItself(AssertionError):
@@ -90,6 +87,7 @@ class Fleet:
         self._environ = dict(environ)
         self._folder = folder
         self._processes: list[Process] = []
+        self._onlooker: psycopg.Connection[tuple[int]] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -97,6 +95,7 @@ class Fleet:
     def __exit__(self, *_error: object) -> None:
         for process in self._processes:
             process.kill()
+        self._close()
 
     @property
     def database_url(self) -> str:
@@ -107,10 +106,10 @@ class Fleet:
         argv = [sys.executable, "manage.py", "relay_outbox", "--port", "0", *arguments]
         return self._start("relay", argv, environ)
 
-    def writer(self, *, keys: int = 20, events_most: int = 5, per_s: int = 100, **environ: str) -> Process:
-        """The load; `per_s` transactions a second, 0 as many as will."""
-        numbers = map(str, (keys, events_most, per_s))
-        return self._start("writer", [sys.executable, "-c", _WRITER, *numbers], environ)
+    def writer(self, *, threads: int = 3, events_most: int = 5, per_s: int = 40) -> Process:
+        """The load, on 20 keys; each thread tries `per_s` transactions a second of up to so many events."""
+        numbers = map(str, (threads, events_most, per_s))
+        return self._start("writer", [sys.executable, "-c", _WRITER, *numbers], {})
 
     def wait(self, holds: Callable[[], object], *, within_s: float = LIMIT_S) -> None:
         """Return once it holds. Raises DiedByItself, or AssertionError after the limit."""
@@ -118,7 +117,9 @@ class Fleet:
         while not holds():
             for process in self._processes:
                 process.check()
-            assert time.monotonic() < deadline, f"it did not come about within {within_s:.0f} s; {self._counts()}"
+            assert time.monotonic() < deadline, (
+                f"it did not come about within {within_s:.0f} s; {self.pending()} are pending"
+            )
             time.sleep(_LOOK_EVERY_S)
 
     def wait_for_more(self, records: int, *, within_s: float = LIMIT_S) -> None:
@@ -126,32 +127,50 @@ class Fleet:
         least = self.published() + records
         self.wait(lambda: self.published() >= least, within_s=within_s)
 
+    def wait_until_pending(self, records: int) -> None:
+        """Until so many records wait."""
+        self.wait(lambda: self.pending() >= records)
+
     def wait_until_drained(self, *, within_s: float = LIMIT_S) -> None:
         """Until the outbox has nothing pending."""
         self.wait(lambda: self.pending() == 0, within_s=within_s)
 
     def has_session(self, process: Process) -> bool:
-        """Whether the process has a connection to the database; it may have one and be paused."""
-        return bool(self._ask("select count(*) from pg_stat_activity where application_name = %s", process.name)[0])
+        """Whether the process has a connection to the database."""
+        return self._ask("select count(*) from pg_stat_activity where application_name = %s", process.name) > 0
 
-    def pending(self) -> int:
-        return self._counts()[0]
+    def newest(self) -> int:
+        """The highest id of a committed record."""
+        return self._ask("select coalesce(max(id), 0) from events_outbox")
+
+    def pending(self, *, up_to: int = _NEWEST) -> int:
+        """Records neither published nor dead, up to an id."""
+        return self._ask(f"{_COUNT} published_at is null and dead_at is null and id <= %s", up_to)
 
     def published(self) -> int:
-        return self._counts()[1]
+        return self._ask(f"{_COUNT} published_at is not null")
 
     def dead(self) -> int:
-        return self._counts()[2]
+        return self._ask(f"{_COUNT} dead_at is not null")
 
-    def _counts(self) -> tuple[int, ...]:
-        return self._ask(_COUNTS)
+    def _ask(self, query: LiteralString, *values: object) -> int:
+        try:
+            return self._ask_once(query, *values)
+        except psycopg.OperationalError:  # PostgreSQL may have been killed since the last one
+            self._close()
+            return self._ask_once(query, *values)
 
-    def _ask(self, query: str, *values: str) -> tuple[int, ...]:
-        # A connection each: PostgreSQL may have been killed since the last one.
-        with psycopg.connect(self.database_url) as connection:
-            row = connection.execute(query, values).fetchone()
+    def _ask_once(self, query: LiteralString, *values: object) -> int:
+        if self._onlooker is None:
+            self._onlooker = psycopg.connect(self.database_url, autocommit=True)
+        row = self._onlooker.execute(query, values).fetchone()
         assert row
-        return tuple(row)
+        return int(row[0])
+
+    def _close(self) -> None:
+        if self._onlooker is not None:
+            self._onlooker.close()
+        self._onlooker = None
 
     def _start(self, kind: str, argv: list[str], environ: Mapping[str, str]) -> Process:
         name = f"{kind}-{len(self._processes)}"

@@ -6,7 +6,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +16,7 @@ from kafka import KafkaConsumer, TopicPartition  # type: ignore[import-untyped] 
 
 TYPE = "load.written"
 _SHOWN = 5
+_ON_ITS_WAY_S = 3.0  # from being sent to being marked, behind a backlog
 
 # `n` counts a key's events in commit order: publish() holds the key's lock from before this count to the commit.
 _TABLES = (
@@ -68,10 +69,15 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """From when to when something was broken, on the wall clock; `until` includes the time to recover."""
+    """From when to when something was broken, on the wall clock; `until_s` includes the time to recover."""
 
     since_s: float
     until_s: float
+
+    def explains(self, copies: Iterable[Delivery]) -> bool:
+        """Whether the record may have been on its way when this began or while it lasted, and was sent again after."""
+        sent_s = sorted(copy.sent_ms / 1000 for copy in copies)
+        return self.since_s - _ON_ITS_WAY_S <= sent_s[0] <= self.until_s and sent_s[-1] >= self.since_s
 
 
 @dataclass(slots=True)
@@ -93,23 +99,19 @@ class Verdict:
         duplicates = sum(len(copies) - 1 for copies in self.duplicates)
         return {"written": self.written, "delivered": self.delivered, **counted, "duplicates": duplicates}
 
-    def unexplained(self, faults: Iterable[Fault]) -> list[Sequence[Delivery]]:
-        """The duplicates that no fault can have caused: none fell between the sending of the first and the last."""
-        spans = [(fault.since_s * 1000, fault.until_s * 1000) for fault in faults]
-        return [
-            copies
-            for copies in self.duplicates
-            if not any(
-                min(copy.sent_ms for copy in copies) <= until and max(copy.sent_ms for copy in copies) >= since
-                for since, until in spans
-            )
-        ]
+    def unexplained(self, faults: Collection[Fault]) -> list[Sequence[Delivery]]:
+        """The duplicates that were on their way at no fault."""
+        return [copies for copies in self.duplicates if not any(fault.explains(copies) for fault in faults)]
+
+    @property
+    def wrong(self) -> dict[str, list[Any]]:
+        """What is not as it must be; empty when all arrived, whole, each key in its order, and nothing else did."""
+        return {name: found for name in _INVARIANTS if (found := getattr(self, name))}
 
     def raise_if_broken(self) -> None:
-        """Raise LedgerBroken unless all arrived, whole, each key in its order, and nothing else did."""
-        wrong = {name: found for name in _INVARIANTS if (found := getattr(self, name))}
-        if wrong:
-            shown = [f"{name}: {len(found)}, first {found[:_SHOWN]}" for name, found in wrong.items()]
+        """Raise LedgerBroken where anything is wrong."""
+        if self.wrong:
+            shown = [f"{name}: {len(found)}, first {found[:_SHOWN]}" for name, found in self.wrong.items()]
             raise LedgerBroken("\n".join([str(self.figures), *shown]))
 
 

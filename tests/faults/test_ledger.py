@@ -130,6 +130,11 @@ def test_a_duplicate_is_explained_by_a_fault_between_its_copies_alone() -> None:
     assert len(verdict.unexplained([])) == 1
 
 
+def test_a_record_that_had_long_arrived_is_no_explained_duplicate() -> None:
+    verdict = judge(WRITTEN, delivered(*ALL, "ann-1"))  # sent at 0 s and at 6 s
+    assert len(verdict.unexplained([Fault(since_s=5.5, until_s=5.7)])) == 1
+
+
 def test_the_judge_reads_ledger_and_topic_for_itself(
     database_url: str, topic: str, verdict: Callable[[], Verdict]
 ) -> None:

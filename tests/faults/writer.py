@@ -1,4 +1,4 @@
-"""The load: publishes and notes in the ledger until SIGTERM. `fleet` starts it as a process, several of one outbox.
+"""The load: publishes and notes in the ledger until SIGTERM. `fleet` starts it as a process.
 
 Each transaction publishes a few events of random keys, is held open for a while, and is rolled back now and then, as
 a whole or to a savepoint. An outage of the database is waited for; what came of a commit that it cut short, the
@@ -8,8 +8,10 @@ ledger's row alone knows.
 import random
 import signal
 import sys
+import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from typing import ClassVar
 from uuid import uuid4
 
@@ -20,6 +22,7 @@ from events.outbox.publish import publish_all
 from tests.faults.ledger import NOTE, TYPE, value_of
 
 chance = random.Random()  # noqa: S311 - a load, not a secret
+KEYS = 20
 HELD_OPEN_MOST_S = 0.02
 ROLLED_BACK = 0.1
 TEXTS = ("", "plain", 'with "quotes",\na line and \\', "größer, 漢字, 🙂", "x" * 500)
@@ -55,9 +58,9 @@ def publish_and_note(facts: Sequence[Fact]) -> None:
             cursor.execute(NOTE, {"key": each.key, "mark": each.mark, "value": value})
 
 
-def write(*, keys: int, events_most: int) -> None:
+def write(*, events_most: int) -> None:
     """One transaction, committed or not. Raises django.db.Error."""
-    facts = [fact(f"key-{chance.randrange(keys)}") for _ in range(chance.randint(1, events_most))]
+    facts = [fact(f"key-{chance.randrange(KEYS)}") for _ in range(chance.randint(1, events_most))]
     with transaction.atomic():
         if chance.random() < ROLLED_BACK:
             with transaction.atomic():
@@ -68,9 +71,9 @@ def write(*, keys: int, events_most: int) -> None:
         transaction.set_rollback(chance.random() < ROLLED_BACK)
 
 
-def _write_or_wait(*, keys: int, events_most: int) -> None:
+def _write_or_wait(*, events_most: int) -> None:
     try:
-        write(keys=keys, events_most=events_most)
+        write(events_most=events_most)
     except Error as error:
         if not _is_outage(error):
             raise
@@ -83,14 +86,23 @@ def _is_outage(error: Error) -> bool:
     return state is None or state.startswith(_OUTAGES)
 
 
-def main() -> None:
-    """`KEYS EVENTS_MOST PER_SECOND`: transactions a second, 0 as many as will."""
-    keys, events_most, per_s = map(int, sys.argv[1:])
-    asked: list[int] = []
-    signal.signal(signal.SIGTERM, lambda number, _: asked.append(number))
+def load(is_over: threading.Event, *, events_most: int, per_s: int) -> None:
+    """One thread of it. What an outage held up for more than a second is not caught up with."""
     due = time.monotonic()
-    while not asked:
-        _write_or_wait(keys=keys, events_most=events_most)
-        if per_s:
-            due = max(due + 1 / per_s, time.monotonic() - 1)  # what an outage held up is not caught up with
-            time.sleep(max(0.0, due - time.monotonic()))
+    while not is_over.wait(max(0.0, due - time.monotonic())):
+        _write_or_wait(events_most=events_most)
+        due = max(due + 1 / per_s, time.monotonic() - 1)
+    connection.close()
+
+
+def main() -> None:
+    """`THREADS EVENTS_MOST PER_SECOND`. Ends with the first of its threads."""
+    threads, events_most, per_s = map(int, sys.argv[1:])
+    is_over = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: is_over.set())
+    with ThreadPoolExecutor(threads) as pool:
+        loads = [pool.submit(load, is_over, events_most=events_most, per_s=per_s) for _ in range(threads)]
+        wait(loads, return_when=FIRST_COMPLETED)
+        is_over.set()
+    for ended in loads:
+        ended.result()
