@@ -5,6 +5,7 @@ data, and `marker=kafka`.
 """
 
 import logging
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -78,6 +79,16 @@ def record_held_back(*, topic: str, event_id: UUID, attempt: int, wait_s: float)
 def record_record_dead(*, topic: str, event_id: UUID, reason: str) -> None:
     """An outbox record can never be sent and was set dead."""
     _write(logging.ERROR, "outbox record dead", topic=topic, event_id=str(event_id), reason=reason)
+
+
+def record_requeued(*, ids: Sequence[int]) -> None:
+    """Copies of these dead outbox records are pending."""
+    _write(logging.INFO, "outbox records requeued", ids=list(ids))
+
+
+def record_pruned(*, records: int) -> None:
+    """So many published outbox records were old enough to go."""
+    _write(logging.INFO, "outbox pruned", records=records)
 
 
 def record_settled(*, topic: str, event_type: str) -> None:
