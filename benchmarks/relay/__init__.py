@@ -2,7 +2,8 @@
 
 `python -m benchmarks relay [--quick] [--peers]`. `run` says what is measured in which order; `ground` lays parts,
 databases and topics; `samples` writes the records that every runner carries; `drain` measures backlogs through
-`outbox` and `relays`, `raw` is the Kafka client alone, `latency` the way of single records; `figures` sums up.
+`outbox` and `relays`, `raw` is the Kafka client alone, `peers` are others' relays, `latency` the way of single records;
+`figures` sums up and `told` reports.
 """
 
 from benchmarks.relay.run import main

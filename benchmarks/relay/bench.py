@@ -3,17 +3,19 @@
 Two databases: `here` is emptied before each drain, `beside_history` keeps millions of published records.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 
+from benchmarks.relay import peers
 from benchmarks.relay.drain import bystanders, seconds_to_drain
 from benchmarks.relay.ground import TOPIC, Ground
 from benchmarks.relay.latency import latencies_ms
 from benchmarks.relay.outbox import Outbox
 
 RAW, ONE, TWO, LONG, OPEN = "raw", "one", "two", "long", "open"
+SLOW, FAST = 20, 500  # single records a second
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +43,7 @@ class Bench:
     outbox: Outbox
     beside_history: Ground
     outbox_with_history: Outbox
+    chosen_peers: Sequence[str]
 
     def drains(self) -> dict[str, Callable[[], float]]:
         """By variant, what gives its records a second."""
@@ -50,6 +53,7 @@ class Bench:
             TWO: partial(self._drain, processes=2),
             LONG: lambda: self._per_second(self.beside_history, self.outbox_with_history),
             OPEN: self._drain_beside_open_transactions,
+            **{peer: partial(self._drain_by_peer, peer) for peer in self.chosen_peers},
         }
 
     def milliseconds(self, way: str, rate: int) -> list[float]:
@@ -71,12 +75,18 @@ class Bench:
         with bystanders(self.here):
             return self._per_second(self.here, self.outbox)
 
+    def _drain_by_peer(self, peer: str) -> float:
+        scale = self.scale
+        return scale.records / peers.seconds(self.here, peer, samples=scale.samples, times=scale.times)
+
     def _per_second(self, ground: Ground, outbox: Outbox, *, processes: int = 1) -> float:
         return self.scale.records / seconds_to_drain(ground, outbox, times=self.scale.times, processes=processes)
 
 
 @contextmanager
-def prepared(ground: Ground, scale: Scale, *, say: Callable[[str], None]) -> Iterator[Bench]:
+def prepared(
+    ground: Ground, scale: Scale, *, chosen_peers: Sequence[str], say: Callable[[str], None]
+) -> Iterator[Bench]:
     """The samples, relayed once so that `raw` reads them from the topic, and a history in a database of its own."""
     say(f"writing {scale.samples:,} samples")
     ground.run("-m", "benchmarks.relay.in_django", "samples", str(scale.samples))
@@ -89,4 +99,4 @@ def prepared(ground: Ground, scale: Scale, *, say: Callable[[str], None]) -> Ite
         outbox_with_history.wait_for_autovacuum()
         say("relaying the samples once")
         seconds_to_drain(ground, outbox, times=1)
-        yield Bench(scale, ground, outbox, beside_history, outbox_with_history)
+        yield Bench(scale, ground, outbox, beside_history, outbox_with_history, chosen_peers)

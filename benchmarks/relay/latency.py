@@ -16,6 +16,7 @@ from benchmarks.relay.ground import TOPIC, Ground
 from benchmarks.relay.relays import relays
 
 OUTBOX, DIRECT = "outbox", "direct"
+WAYS = {DIRECT: "direct send, no outbox", OUTBOX: "outbox and relay"}
 _ARRIVED_WITHIN_S = 60.0
 
 

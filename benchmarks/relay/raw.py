@@ -22,12 +22,12 @@ _SETTINGS = {
 Record = tuple[bytes, bytes, list[tuple[str, bytes]]]
 
 
-def main(brokers: str, topic: str, samples: int, times: int) -> None:
+def main(brokers: str, topic: str, samples: str, times: str) -> None:
     """Print the seconds."""
-    records = relayed(brokers, topic, samples)
+    records = relayed(brokers, topic, int(samples))
     with closing(KafkaProducer(bootstrap_servers=brokers, **_SETTINGS)) as producer:
         producer.partitions_for(topic)
-        print(_send(producer, topic, records, times))
+        print(_send(producer, topic, records, int(times)))
 
 
 def relayed(brokers: str, topic: str, count: int) -> Sequence[Record]:
@@ -56,4 +56,4 @@ def _send(producer: Any, topic: str, records: Sequence[Record], times: int) -> f
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+    main(*sys.argv[1:])

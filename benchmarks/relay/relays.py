@@ -3,7 +3,6 @@
 Started by `drain` and `latency` on an empty outbox, ready and with their shares settled before anything is timed.
 """
 
-import signal
 import subprocess
 import urllib.request
 from collections.abc import Iterator
@@ -15,6 +14,8 @@ import psycopg
 from benchmarks.relay.ground import Ground
 from benchmarks.relay.waiting import wait_for
 from devstack import ports
+
+Process = subprocess.Popen[str]
 
 _READY_WITHIN_S = 30.0
 _SHARED_OUT_WITHIN_S = 10.0
@@ -31,36 +32,33 @@ group by pid
 
 @contextmanager
 def relays(ground: Ground, *, processes: int) -> Iterator[None]:
-    """So many relays, ready; ended by SIGTERM with the block. Raises AssertionError where one fails to end well."""
+    """So many relays, ready; ended by SIGTERM with the block. Raises ChildProcessError where one does not end well."""
     with ExitStack() as running:
-        ports_of = [running.enter_context(_relay(ground)) for _ in range(processes)]
-        for port in ports_of:
-            wait_for(partial(_is_ready, port), within_s=_READY_WITHIN_S)
+        started = [running.enter_context(_relay(ground)) for _ in range(processes)]
+        for process, port in started:
+            wait_for(partial(_is_ready, process, port), within_s=_READY_WITHIN_S)
         if processes > 1:
             _wait_until_shared_out(ground, processes)
         yield
 
 
 @contextmanager
-def _relay(ground: Ground) -> Iterator[int]:
+def _relay(ground: Ground) -> Iterator[tuple[Process, int]]:
     port = ports.free()
     process = ground.start("manage.py", "relay_outbox", "--port", str(port))
     try:
-        yield port
-    finally:
-        process.send_signal(signal.SIGTERM)
-        _end(process)
-
-
-def _end(process: subprocess.Popen[str]) -> None:
-    try:
-        process.wait(_STOP_WITHIN_S)
+        yield process, port
+        process.terminate()
+        if code := process.wait(_STOP_WITHIN_S):
+            raise ChildProcessError(f"the relay ended with {code}")
     finally:
         process.kill()
         process.wait()
 
 
-def _is_ready(port: int) -> bool:
+def _is_ready(process: Process, port: int) -> bool:
+    if process.poll() is not None:
+        raise ChildProcessError(f"the relay ended with {process.returncode}")
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5):
             return True
