@@ -17,6 +17,7 @@ PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 COMPRESSIONS = ("none", "gzip", "snappy", "lz4")
 TOPIC_NAME_MOST = 249
+DEAD_LETTERS = ".dlq"
 RETENTION_MARGIN_D = 7
 
 
@@ -83,6 +84,10 @@ class EventsSettings:
     def least_outbox_retention_d(self) -> int:
         """Whatever a topic still has must be in the outbox too, with a week to notice that something is missing."""
         return self.topic_retention_d + RETENTION_MARGIN_D
+
+    def topic_names(self) -> list[str]:
+        """Every topic that is ours, each before its dead letters'."""
+        return [name for topic in self.topics.values() for name in (topic, topic + DEAD_LETTERS)]
 
     def problems(self) -> list[Problem]:
         """Everything that is wrong, in the order of the fields."""
