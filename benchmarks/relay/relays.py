@@ -21,12 +21,15 @@ _READY_WITHIN_S = 30.0
 _SHARED_OUT_WITHIN_S = 10.0
 _STOP_WITHIN_S = 30.0
 
-# How many advisory locks each session has: relays that share the keys fairly have about as many each.
-_LOCKS = """
-select count(*) from pg_locks
-where locktype = 'advisory' and granted and objsubid = 2
-    and database = (select oid from pg_database where datname = current_database())
-group by pid
+# One class of advisory locks stands for the 64 shards: fair is the same number each, give or take one.
+_SHARED_OUT = """
+select from (
+    select classid, count(*) as shards from pg_locks
+    where locktype = 'advisory' and granted and objsubid = 2
+        and database = (select oid from pg_database where datname = current_database())
+    group by classid, pid
+) as held
+group by classid having count(*) = %s and sum(shards) = 64 and max(shards) - min(shards) <= 1
 """
 
 
@@ -37,8 +40,7 @@ def relays(ground: Ground, *, processes: int) -> Iterator[None]:
         started = [running.enter_context(_relay(ground)) for _ in range(processes)]
         for process, port in started:
             wait_for(partial(_is_ready, process, port), within_s=_READY_WITHIN_S)
-        if processes > 1:
-            _wait_until_shared_out(ground, processes)
+        _wait_until_shared_out(ground, processes)
         yield
 
 
@@ -68,9 +70,4 @@ def _is_ready(process: Process, port: int) -> bool:
 
 def _wait_until_shared_out(ground: Ground, processes: int) -> None:
     with psycopg.connect(ground.dsn, autocommit=True) as session:
-        wait_for(partial(_is_shared_out, session, processes), within_s=_SHARED_OUT_WITHIN_S)
-
-
-def _is_shared_out(session: psycopg.Connection[tuple[int]], processes: int) -> bool:
-    counts = [count for (count,) in session.execute(_LOCKS)]
-    return len(counts) == processes and max(counts) - min(counts) <= 1
+        wait_for(lambda: session.execute(_SHARED_OUT, [processes]).rowcount, within_s=_SHARED_OUT_WITHIN_S)
