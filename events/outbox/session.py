@@ -1,95 +1,67 @@
-"""A session of one's own with PostgreSQL, beside Django's: for locks that last, and for being woken.
+"""The relay's own sessions with PostgreSQL: one to read, one to mark; never the one that holds the shards.
 
-`shards` holds its locks on one, `wakeup` its flags on another. No wait on it is endless, and none outlasts the
-session: what ends it is told at once, as DatabaseAway. Then it is closed, and a new one is opened.
+`store` runs its statements here. Whatever ends a session, the next statement opens a new one. A server process whose
+client is gone ends its statement within half a second, so that no row lock outlives a killed relay.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, LiteralString, TypeVar
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
 
 import psycopg
-from psycopg.abc import PQGen
 
-from events.errors import Permanent
-from events.outbox.store import DatabaseAway
+from events.errors import Transient
 
-_ANSWERS_WITHIN_S = 3.0
-_CONNECTION: dict[str, Any] = {
+_SETTINGS: dict[str, Any] = {
     "autocommit": True,
-    "connect_timeout": 3,
-    # A cut is noticed here as soon as the server notices it.
-    "tcp_user_timeout": 5_000,
+    "connect_timeout": 5,
+    "tcp_user_timeout": 10_000,
     "keepalives_idle": 5,
-    "keepalives_interval": 1,
+    "keepalives_interval": 2,
     "keepalives_count": 3,
+    # Statistics of an outbox lie: it is empty or full minute by minute. Sequential and bitmap plans are wrong for
+    # every statement of the relay, and compiling one costs more than running it.
+    "options": "-c client_connection_check_interval=500 -c enable_seqscan=off -c enable_bitmapscan=off -c jit=off"
+    " -c statement_timeout=30s -c default_transaction_isolation=read\\ committed",
 }
 
-RV = TypeVar("RV")
+Row = tuple[Any, ...]
+Parameters = Sequence[Any] | Mapping[str, Any]
 
 
-class Pooled(Permanent):
-    """The address leads through a connection pooler, which gives each transaction whatever session is free.
-
-    Session locks and LISTEN need PostgreSQL's own address: set DATABASE_DIRECT_URL.
-    """
-
-
-class _Connection(psycopg.Connection[tuple[Any, ...]]):
-    """Waits for each answer for 3 s at most.
-
-    PostgreSQL's statement_timeout and TCP's own do nothing while a stopped server process or a middlebox keeps the
-    connection open and silent.
-    """
-
-    def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
-        return super().wait(gen, interval, _ANSWERS_WITHIN_S if timeout is None else timeout)
+class DatabaseAway(Transient):
+    """PostgreSQL did not answer, or ended the session."""
 
 
 class Session:
-    """Open from the beginning to the first DatabaseAway, or to `close`."""
+    """One connection, opened by its first statement; each statement is its own transaction."""
 
     def __init__(self, url: str) -> None:
-        """Raises Pooled, DatabaseAway."""
-        with _away():
-            self._connection = _Connection.connect(url, **_CONNECTION)
-        (process,) = self.ask("select pg_backend_pid(), set_config('statement_timeout', '2s', false)")
-        if process[0] != self._connection.info.backend_pid:
-            self.close()
-            raise Pooled("a pooler answers here: set DATABASE_DIRECT_URL to PostgreSQL's own address")
+        self._url = url
+        self._connection: psycopg.Connection[Row] | None = None
+        self._is_free = threading.Lock()
 
-    def ask(self, query: LiteralString, **values: object) -> list[tuple[Any, ...]]:
-        """The rows of one statement. Raises DatabaseAway."""
-        with self._closing():
-            return self._connection.execute(query, values).fetchall()
-
-    def listen(self, channel: LiteralString) -> None:
-        """Hear what is notified from now on. Raises DatabaseAway."""
-        with self._closing():
-            self._connection.execute("listen " + channel)
-
-    def heard(self, *, within_s: float) -> list[str]:
-        """What was notified, waiting so long for the first. Raises DatabaseAway, as soon as the server hangs up."""
-        with self._closing():
-            return [notify.payload for notify in self._connection.notifies(timeout=within_s, stop_after=1)]
+    def run(self, statement: str, parameters: Parameters = ()) -> list[Row]:
+        """Run one statement, prepared and binary; gives its rows. Raises DatabaseAway."""
+        with self._is_free:
+            try:
+                if self._connection is None:
+                    self._connection = psycopg.connect(self._url, **_SETTINGS)
+                cursor = self._connection.cursor(binary=True)
+                cursor.execute(statement, parameters, prepare=True)
+                return cursor.fetchall() if cursor.description else []
+            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+                self._drop()
+                raise DatabaseAway(type(error).__name__) from error
 
     def close(self) -> None:
-        """End it; PostgreSQL frees its locks at once."""
-        self._connection.close()
+        """End it."""
+        with self._is_free:
+            self._drop()
 
-    @contextmanager
-    def _closing(self) -> Iterator[None]:
-        try:
-            with _away():
-                yield
-        except DatabaseAway:
-            self.close()
-            raise
-
-
-@contextmanager
-def _away() -> Iterator[None]:
-    try:
-        yield
-    except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError) as error:
-        raise DatabaseAway(type(error).__name__) from error
+    def _drop(self) -> None:
+        if self._connection is not None:
+            with suppress(psycopg.Error):
+                self._connection.close()
+        self._connection = None
