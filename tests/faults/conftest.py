@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 from django.db import connection, connections
 from kafka.admin import KafkaAdminClient, NewTopic  # type: ignore[import-untyped]  # ships no types
+from pytest_django import Settings
 
 from devstack import Stack
 from tests.faults import fleet as fleets
@@ -17,9 +18,10 @@ from tests.faults.ledger import Verdict, create_ledger, drop_ledger, judge, read
 
 
 @pytest.fixture
-def topic(parts: Stack) -> str:
-    """Of this test's own, of three partitions."""
+def topic(parts: Stack, settings: Settings) -> str:
+    """Of this test's own, of three partitions; what this process publishes goes there, too."""
     name = f"faults-{uuid4().hex[:12]}"
+    settings.EVENTS = {**settings.EVENTS, "TOPICS": {**settings.EVENTS["TOPICS"], "user_events": name}}
     with closing(KafkaAdminClient(bootstrap_servers=os.environ["KAFKA_BROKERS"])) as admin:
         admin.create_topics([NewTopic(name, 3, 1)])
     return name

@@ -76,8 +76,11 @@ class Process:
     def check(self) -> None:
         """Raise DiedByItself where it has."""
         if not self.is_alive and not self._is_told:
-            last = self._log.read_text(errors="replace").splitlines()[-15:]
-            raise DiedByItself("\n".join([f"{self.name} ended with {self._process.returncode}:", *last]))
+            raise DiedByItself("\n".join([f"it ended with {self._process.returncode}", *self.last_lines(15)]))
+
+    def last_lines(self, number: int) -> list[str]:
+        """Of its output, each headed by its name."""
+        return [f"{self.name}: {line}" for line in self._log.read_text(errors="replace").splitlines()[-number:]]
 
 
 class Fleet:
@@ -117,10 +120,12 @@ class Fleet:
         while not holds():
             for process in self._processes:
                 process.check()
-            assert time.monotonic() < deadline, (
-                f"it did not come about within {within_s:.0f} s; {self.pending()} are pending"
-            )
+            assert time.monotonic() < deadline, self._state(within_s)
             time.sleep(_LOOK_EVERY_S)
+
+    def _state(self, waited_s: float) -> str:
+        last = [line for process in self._processes if process.is_alive for line in process.last_lines(5)]
+        return "\n".join([f"it did not come about within {waited_s:.0f} s; {self.pending()} are pending", *last])
 
     def wait_for_more(self, records: int, *, within_s: float = LIMIT_S) -> None:
         """Until so many more records are marked published than now."""

@@ -133,7 +133,8 @@ class Proxy:
         assert task
         self._links.add(task)
         task.add_done_callback(self._links.discard)
-        with contextlib.suppress(OSError), _closed_after(near):
+        # The loop would tell of a cancelled one as of a crash.
+        with contextlib.suppress(OSError, asyncio.CancelledError), _closed_after(near):
             await self._flows.wait()
             far_reader, far = await asyncio.open_connection(*self._target)
             with _closed_after(far):

@@ -136,10 +136,11 @@ def test_the_connection_that_reads_is_half_open(scene: Scene, parts: Stack) -> N
         scene.ends_well()
 
 
-def test_one_relay_is_cut_off_from_kafka(scene: Scene, parts: Stack) -> None:
+def test_the_relays_are_cut_off_from_kafka(scene: Scene, parts: Stack) -> None:
     with in_front_of(parts.kafka) as proxy:
-        scene.begins({"KAFKA_BROKERS": proxy.address, **SHORT})
-        for fault, holds_up in ((proxy.cut, 0), (proxy.refuse, 500), (proxy.half_open, 800)):
+        behind = {"KAFKA_BROKERS": proxy.address, **SHORT}
+        scene.begins(behind, behind)
+        for fault, holds_up in ((proxy.cut, 0), (proxy.refuse, 300), (proxy.half_open, 800)):
             with scene.fault(recovers_within_s=5):
                 fault()
                 scene.fleet.wait_until_pending(holds_up)
