@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from benchmarks.relay import peers
-from benchmarks.relay.drain import bystanders, seconds_to_drain
+from benchmarks.relay.drain import bystanders, drain
+from benchmarks.relay.figures import Taken
 from benchmarks.relay.ground import TOPIC, Ground
 from benchmarks.relay.latency import latencies_ms
 from benchmarks.relay.outbox import Outbox
@@ -45,13 +46,13 @@ class Bench:
     outbox_with_history: Outbox
     chosen_peers: Sequence[str]
 
-    def drains(self) -> dict[str, Callable[[], float]]:
-        """By variant, what gives its records a second."""
+    def drains(self) -> dict[str, Callable[[], Taken]]:
+        """By variant, what measures it."""
         return {
-            RAW: lambda: self.scale.records / self._raw_seconds(),
+            RAW: self._send_raw,
             ONE: partial(self._drain, processes=1),
             TWO: partial(self._drain, processes=2),
-            LONG: lambda: self._per_second(self.beside_history, self.outbox_with_history),
+            LONG: partial(drain, self.beside_history, self.outbox_with_history, times=self.scale.times),
             OPEN: self._drain_beside_open_transactions,
             **{peer: partial(self._drain_by_peer, peer) for peer in self.chosen_peers},
         }
@@ -61,26 +62,20 @@ class Bench:
         self.outbox.clear()
         return latencies_ms(self.here, way, rate=rate, seconds=self.scale.seconds_at[rate])
 
-    def _raw_seconds(self) -> float:
-        scale = self.scale
-        arguments = (self.here.brokers, TOPIC, str(scale.samples), str(scale.times))
-        return float(self.here.run("-m", "benchmarks.relay.raw", *arguments))
+    def _send_raw(self) -> Taken:
+        arguments = (self.here.brokers, TOPIC, str(self.scale.samples), str(self.scale.times))
+        return Taken.read(self.here.run("-m", "benchmarks.relay.raw", *arguments))
 
-    def _drain(self, *, processes: int) -> float:
+    def _drain(self, *, processes: int) -> Taken:
         self.outbox.clear()
-        return self._per_second(self.here, self.outbox, processes=processes)
+        return drain(self.here, self.outbox, times=self.scale.times, processes=processes)
 
-    def _drain_beside_open_transactions(self) -> float:
-        self.outbox.clear()
+    def _drain_beside_open_transactions(self) -> Taken:
         with bystanders(self.here):
-            return self._per_second(self.here, self.outbox)
+            return self._drain(processes=1)
 
-    def _drain_by_peer(self, peer: str) -> float:
-        scale = self.scale
-        return scale.records / peers.seconds(self.here, peer, samples=scale.samples, times=scale.times)
-
-    def _per_second(self, ground: Ground, outbox: Outbox, *, processes: int = 1) -> float:
-        return self.scale.records / seconds_to_drain(ground, outbox, times=self.scale.times, processes=processes)
+    def _drain_by_peer(self, peer: str) -> Taken:
+        return peers.drain(self.here, peer, samples=self.scale.samples, times=self.scale.times)
 
 
 @contextmanager
@@ -98,5 +93,5 @@ def prepared(
         outbox_with_history.add_history(scale.history_thousands)
         outbox_with_history.wait_for_autovacuum()
         say("relaying the samples once")
-        seconds_to_drain(ground, outbox, times=1)
+        drain(ground, outbox, times=1)
         yield Bench(scale, ground, outbox, beside_history, outbox_with_history, chosen_peers)

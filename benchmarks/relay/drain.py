@@ -8,16 +8,18 @@ from contextlib import contextmanager
 
 import psycopg
 
+from benchmarks.relay.figures import Taken
 from benchmarks.relay.ground import Ground
 from benchmarks.relay.outbox import Outbox
 from benchmarks.relay.relays import relays
 
 
-def seconds_to_drain(ground: Ground, outbox: Outbox, *, times: int, processes: int = 1) -> float:
-    """How long `processes` relays take for `times` the samples."""
-    with relays(ground, processes=processes):
+def drain(ground: Ground, outbox: Outbox, *, times: int, processes: int = 1) -> Taken:
+    """What `processes` relays take for `times` the samples."""
+    with relays(ground, processes=processes) as cpu_seconds:
         backlog = outbox.let_go(times, readers=processes)
-        return outbox.seconds_to_drain(backlog)
+        cpu_before = cpu_seconds()
+        return Taken(outbox.seconds_to_drain(backlog), cpu_seconds() - cpu_before)
 
 
 @contextmanager

@@ -4,6 +4,24 @@ import math
 import statistics
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What carrying a backlog took: time, and the carriers' own processor time."""
+
+    seconds: float
+    cpu_seconds: float
+
+    @classmethod
+    def read(cls, printed: str) -> Self:
+        """What another process printed with `str`."""
+        return cls(*map(float, printed.split()))
+
+    def __str__(self) -> str:
+        return f"{self.seconds} {self.cpu_seconds}"
 
 
 class Measurements:

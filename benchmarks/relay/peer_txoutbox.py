@@ -1,7 +1,7 @@
 """txoutbox with aiokafka, as its own README joins them, with settings that suit a backlog. Started by `peers`.
 
 `python -m benchmarks.relay.peer_txoutbox DSN BROKERS TOPIC SAMPLES TIMES` fills its table with the samples as our
-relay sent them, lets it drain in one process, and prints the seconds from its first claim to its last mark.
+relay sent them, lets it drain in one process, and prints what it took from its first claim to its last mark.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaProducer  # type: ignore[import-not-found]  # as ab
 from txoutbox import OutboxMessage, Relay, RelayConfig  # type: ignore[import-not-found]  # as above
 from txoutbox.adapters.postgres import PostgresStorage  # type: ignore[import-not-found]  # as above
 
+from benchmarks.relay.figures import Taken
 from benchmarks.relay.raw import Record, relayed
 
 _COLUMNS = ("topic", "key", "payload", "headers")
@@ -25,7 +26,7 @@ _SETTINGS = {
 
 
 async def main(dsn: str, brokers: str, topic: str, samples: str, times: str) -> None:
-    """Print the seconds."""
+    """Drain, and print what it took."""
     records = relayed(brokers, topic, int(samples))
     async with asyncpg.create_pool(dsn, min_size=2, max_size=4) as pool:
         storage = PostgresStorage(pool)
@@ -49,16 +50,16 @@ async def _fill(pool: asyncpg.Pool, rows: list[tuple[str, str, bytes, str]]) -> 
         await session.execute("checkpoint")
 
 
-async def _drain(storage: PostgresStorage, producer: AIOKafkaProducer) -> float:
+async def _drain(storage: PostgresStorage, producer: AIOKafkaProducer) -> Taken:
     async def publish(message: OutboxMessage) -> None:
         headers = [(name, text.encode()) for name, text in message.headers.items()]
         await producer.send_and_wait(message.topic, message.payload, key=message.key.encode(), headers=headers)
 
     relay = Relay(storage, publish, config=_CONFIG)
-    began = time.perf_counter()
+    began, cpu_before = time.perf_counter(), time.process_time()
     while (await relay.run_once()).claimed:
         pass
-    return time.perf_counter() - began
+    return Taken(time.perf_counter() - began, time.process_time() - cpu_before)
 
 
 if __name__ == "__main__":

@@ -6,9 +6,10 @@ None is a dependency of the project: install one beside it to have it measured. 
 
 from importlib.metadata import PackageNotFoundError, version
 
+from benchmarks.relay.figures import Taken
 from benchmarks.relay.ground import TOPIC, Ground
 
-# By distribution: the module that runs it as a process and prints the seconds, and what that needs beside it.
+# By distribution: the module that runs it as a process and prints what it took, and what that needs beside it.
 _PEERS = {"txoutbox": ("benchmarks.relay.peer_txoutbox", ("aiokafka", "asyncpg"))}
 
 
@@ -17,10 +18,10 @@ def installed() -> list[str]:
     return [name for name, (_, needs) in _PEERS.items() if all(map(_is_installed, (name, *needs)))]
 
 
-def seconds(ground: Ground, name: str, *, samples: int, times: int) -> float:
-    """How long it takes for `times` the samples, start excluded."""
+def drain(ground: Ground, name: str, *, samples: int, times: int) -> Taken:
+    """What it takes for `times` the samples, start excluded."""
     module, _ = _PEERS[name]
-    return float(ground.run("-m", module, ground.dsn, ground.brokers, TOPIC, str(samples), str(times)))
+    return Taken.read(ground.run("-m", module, ground.dsn, ground.brokers, TOPIC, str(samples), str(times)))
 
 
 def _is_installed(distribution: str) -> bool:

@@ -1,7 +1,7 @@
 """The measure of all: the Kafka client alone, sending the very records that our relay sends.
 
 `python -m benchmarks.relay.raw BROKERS TOPIC SAMPLES TIMES`, a process of its own: reads the samples from the topic
-as they were relayed, keys, headers and all, then sends them so many times over; prints the seconds. Connecting and
+as they were relayed, keys, headers and all, then sends them so many times over; prints what it took. Connecting and
 looking up the topic happen before. Settings are those of the relay's own client.
 """
 
@@ -14,6 +14,8 @@ from typing import Any
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition  # type: ignore[import-untyped]  # ships no types
 
+from benchmarks.relay.figures import Taken
+
 _SETTINGS = {
     "api_version": (4, 0), "acks": "all", "enable_idempotence": True, "compression_type": "snappy", "linger_ms": 5,
     "batch_size": 1_000_000, "max_request_size": 1_048_576,
@@ -23,7 +25,7 @@ Record = tuple[bytes, bytes, list[tuple[str, bytes]]]
 
 
 def main(brokers: str, topic: str, samples: str, times: str) -> None:
-    """Print the seconds."""
+    """Send, and print what it took."""
     records = relayed(brokers, topic, int(samples))
     with closing(KafkaProducer(bootstrap_servers=brokers, **_SETTINGS)) as producer:
         producer.partitions_for(topic)
@@ -43,16 +45,16 @@ def relayed(brokers: str, topic: str, count: int) -> Sequence[Record]:
     return [(record.key, record.value, list(record.headers)) for record in in_order]
 
 
-def _send(producer: Any, topic: str, records: Sequence[Record], times: int) -> float:
+def _send(producer: Any, topic: str, records: Sequence[Record], times: int) -> Taken:
     futures = []
-    began = time.perf_counter()
+    began, cpu_before = time.perf_counter(), time.process_time()
     for _ in range(times):
         futures += [producer.send(topic, value, key, headers) for key, value, headers in records]
     producer.flush()
-    took = time.perf_counter() - began
+    taken = Taken(time.perf_counter() - began, time.process_time() - cpu_before)
     if not all(future.succeeded() for future in futures):
         raise SystemExit("not every record was acknowledged")
-    return took
+    return taken
 
 
 if __name__ == "__main__":

@@ -5,10 +5,11 @@ Started by `drain` and `latency` on an empty outbox, ready and with their shares
 
 import subprocess
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
+import psutil  # type: ignore[import-untyped]  # ships no types
 import psycopg
 
 from benchmarks.relay.ground import Ground
@@ -16,6 +17,7 @@ from benchmarks.relay.waiting import wait_for
 from devstack import ports
 
 Process = subprocess.Popen[str]
+CpuSeconds = Callable[[], float]
 
 _READY_WITHIN_S = 30.0
 _SHARED_OUT_WITHIN_S = 10.0
@@ -34,14 +36,17 @@ group by classid having count(*) = %s and sum(shards) = 64 and max(shards) - min
 
 
 @contextmanager
-def relays(ground: Ground, *, processes: int) -> Iterator[None]:
-    """So many relays, ready; ended by SIGTERM with the block. Raises ChildProcessError where one does not end well."""
+def relays(ground: Ground, *, processes: int) -> Iterator[CpuSeconds]:
+    """So many relays, ready; ended by SIGTERM with the block. Raises ChildProcessError where one does not end well.
+
+    Gives what tells the processor time that they have used up to now.
+    """
     with ExitStack() as running:
         started = [running.enter_context(_relay(ground)) for _ in range(processes)]
         for process, port in started:
             wait_for(partial(_is_ready, process, port), within_s=_READY_WITHIN_S)
         _wait_until_shared_out(ground, processes)
-        yield
+        yield partial(_cpu_seconds, [psutil.Process(process.pid) for process, _ in started])
 
 
 @contextmanager
@@ -66,6 +71,12 @@ def _is_ready(process: Process, port: int) -> bool:
             return True
     except OSError:  # 503, or not listening yet
         return False
+
+
+def _cpu_seconds(processes: Iterable[psutil.Process]) -> float:
+    times = [process.cpu_times() for process in processes]
+    seconds: float = sum(used.user + used.system for used in times)
+    return seconds
 
 
 def _wait_until_shared_out(ground: Ground, processes: int) -> None:

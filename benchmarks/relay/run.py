@@ -12,7 +12,7 @@ from benchmarks.relay.bench import FAST, SLOW, Bench, Scale, prepared
 from benchmarks.relay.figures import Measurements, percentile
 from benchmarks.relay.ground import ground
 from benchmarks.relay.latency import WAYS
-from benchmarks.relay.told import SHARES, latency_name, report
+from benchmarks.relay.told import SHARES, cpu_name, latency_name, report
 
 _FULL = Scale(repeats=5, samples=20_000, times=5, history_thousands=5_000, seconds_at={SLOW: 12, FAST: 6})
 _QUICK = Scale(repeats=2, samples=5_000, times=2, history_thousands=500, seconds_at={SLOW: 4, FAST: 2})
@@ -42,9 +42,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _measure_rates(bench: Bench, measurements: Measurements) -> None:
     for variant, measure in bench.drains().items():
-        per_second = measure()
-        measurements.add(variant, per_second)
-        _say(f"{variant}: {per_second:,.0f}/s")
+        taken, records = measure(), bench.scale.records
+        measurements.add(variant, records / taken.seconds)
+        measurements.add(cpu_name(variant), taken.cpu_seconds / records * 1e6)
+        _say(f"{variant}: {records / taken.seconds:,.0f}/s, {taken.cpu_seconds / records * 1e6:.0f} µs of CPU a record")
 
 
 def _measure_latencies(bench: Bench, measurements: Measurements) -> None:

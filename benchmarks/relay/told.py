@@ -24,7 +24,8 @@ _NOTES = (
 {VALUE_BYTES} bytes with the headers that the relay sends, {KEYS:,} keys, to {PARTITIONS} partitions.""",
     """Our relay is timed from the moment at which the whole backlog is there (one COMMIT, for which the relays wait,
 ready and with their shares settled) to the last mark. The raw producer is timed from its first send to the end of its
-flush: connected before, its records in memory, its settings those of the relay's own client.""",
+flush: connected before, its records in memory, its settings those of the relay's own client. CPU: of the sending
+processes alone, without the database and the broker.""",
     """The history is {scale.history_thousands:,} thousand published records that autovacuum has seen.""",
     """Commit → consumer: from the return of COMMIT in the writing process to the poll of a plain consumer in another,
 the first records included; percentiles of each repeat. The direct send follows a commit of the same value to a plain
@@ -37,12 +38,17 @@ def latency_name(way: str, rate: int, share: float) -> str:
     return f"commit → consumer at {rate}/s, {WAYS[way]}, {SHARES[share]}"
 
 
+def cpu_name(variant: str) -> str:
+    """What the processor time that a variant takes for one record is kept as."""
+    return f"{variant}, CPU"
+
+
 def report(measurements: Measurements, scale: Scale, *, peers: Sequence[str]) -> Report:
     """Of all repeats; `peers` are those that were measured."""
     rates = _DRAINS | {peer: (f"{peer} {version(peer)}, one process", ONE) for peer in peers}
     return Report(
         title="Relay",
-        columns=("what", "unit", "min", "median", "max", "against"),
+        columns=("what", "unit", "min", "median", "max", "against", "CPU µs/record"),
         rows=[
             *(_rate_row(measurements, title, variant, base) for variant, (title, base) in rates.items()),
             *(_latency_row(measurements, *which) for which in product((SLOW, FAST), SHARES, WAYS)),
@@ -53,12 +59,14 @@ def report(measurements: Measurements, scale: Scale, *, peers: Sequence[str]) ->
 
 
 def _rate_row(measurements: Measurements, title: str, variant: str, base: str) -> Sequence[object]:
-    return title, "records/s", *map(round, measurements.summary(variant)), measurements.ratio(variant, base)
+    per_second = map(round, measurements.summary(variant))
+    cpu = round(measurements.median(cpu_name(variant)))
+    return title, "records/s", *per_second, measurements.ratio(variant, base), cpu
 
 
 def _latency_row(measurements: Measurements, rate: int, share: float, way: str) -> Sequence[object]:
     name, floor = latency_name(way, rate, share), latency_name(DIRECT, rate, share)
-    return name, "ms", *measurements.summary(name), measurements.ratio(name, floor)
+    return name, "ms", *measurements.summary(name), measurements.ratio(name, floor), None
 
 
 def figures(measurements: Measurements, *, peers: Sequence[str]) -> dict[str, float | None]:
