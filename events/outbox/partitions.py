@@ -14,7 +14,7 @@ from django.db import connection
 
 from events.outbox.session import Session
 
-GOOD_FOR_S = 3.0  # how long a reading holds; who pauses a topic waits for so long before anything else
+GOOD_FOR_S = 2.0  # how long a reading holds; who pauses a topic waits for so long before anything else
 _RENEW_EVERY_S = 1.0
 _NEVER = float("-inf")
 
@@ -35,7 +35,7 @@ class Pin(NamedTuple):
 
 
 class Pins:
-    """All of them as a relay goes by them, on its own session; nothing may be sent by a reading older than 3 s."""
+    """All of them as a relay goes by them, on its own session; nothing may be sent by a reading older than 2 s."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
