@@ -14,7 +14,7 @@ from benchmarks.relay.waiting import wait_for
 
 Session = psycopg.Connection[tuple[Any, ...]]
 
-_LOCKED_OUT_WITHIN_S = 5.0
+_LOCKED_OUT_WITHIN_S = 10.0
 _DRAINED_WITHIN_S = 600.0
 _VACUUMED_WITHIN_S = 240.0
 

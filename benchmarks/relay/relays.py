@@ -20,7 +20,7 @@ Process = subprocess.Popen[str]
 CpuSeconds = Callable[[], float]
 
 _READY_WITHIN_S = 30.0
-_SHARED_OUT_WITHIN_S = 10.0
+_SHARED_OUT_WITHIN_S = 30.0
 _STOP_WITHIN_S = 30.0
 
 # One class of advisory locks stands for the 64 shards: fair is the same number each, give or take one.

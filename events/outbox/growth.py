@@ -79,14 +79,18 @@ class Growth:
         group = self.settings.group
         self.tell(f"waiting for group {group} to handle everything")
         until = time.monotonic() + self.group_within_s
-        while lag := self._lag():
+        while behind := self._behind():
             if time.monotonic() > until:
-                raise CannotGrow(f"group {group} is still {lag} records behind: does consume_events run?")
+                raise CannotGrow(f"group {group} {behind}")
             self._wait(_LOOK_EVERY_S)
 
-    def _lag(self) -> int:
-        """Nobody can be overtaken in a topic that the group has never read."""
-        return self.admin.lag(group=self.settings.group, topic=self.topic) or 0
+    def _behind(self) -> str:
+        """What to wait for, if anything: nobody can be overtaken in a topic that the group has never read."""
+        try:
+            lag = self.admin.lag(group=self.settings.group, topic=self.topic)
+        except BrokersAway as error:  # a cluster that has had no group yet answers so at first
+            return f"cannot be asked ({error})"
+        return f"is still {lag} records behind: does consume_events run?" if lag else ""
 
     def _make_partitions(self) -> None:
         if len(self.admin.describe_topic(self.topic)) < self.partitions:

@@ -42,7 +42,6 @@ class Pipeline:
         self._window = Window()
         self._reader = Reader(self._session)
         self._is_alone = False  # whether the record on its way must have no company
-        self._has_more = False  # whether the last read brought all that it might
         self._look_s = _QUIET_S
 
     @property
@@ -90,7 +89,7 @@ class Pipeline:
         return store.backlog(self._session, at_most=1)[0] == 0
 
     def read(self, mine: frozenset[int]) -> bool:
-        """Read ahead where there is room for a batch; gives whether anything was new. Raises DatabaseAway."""
+        """Read ahead where there is room for a batch; gives whether there may be more. Raises DatabaseAway."""
         bytes_most = WINDOW_BYTES - self._window.bytes
         if not self._has_room or bytes_most <= 0:
             return True
@@ -98,9 +97,8 @@ class Pipeline:
         self._window.add(records)
         again = self._reader.read_held(limit=self._at_once, bytes_most=bytes_most)
         self._window.add(again)
-        self._has_more = len(records) >= self._at_once
         self._look_s = _BUSY_S if records else _QUIET_S
-        return bool(records or again)
+        return bool(records or again) or self._reader.has_more
 
     def send(self) -> None:
         """Give the queue to the client. Raises BrokersAway, DatabaseAway."""
@@ -119,7 +117,7 @@ class Pipeline:
     def settle(self) -> bool:
         """Take what Kafka acknowledged; gives whether there was any. Raises BrokersAway, DatabaseAway."""
         # What `send` left in the queue waits for something on its way.
-        may_go_on = self._has_more and self._has_room and self._window.next is None
+        may_go_on = self._reader.has_more and self._has_room and self._window.next is None
         wait_s = 0 if may_go_on or not self._window.on_their_way else self._look_s
         collected = self._producer.collect(wait_s=wait_s)
         self._settle(collected)

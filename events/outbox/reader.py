@@ -45,6 +45,12 @@ class Reader:
         self._known = set(keep)  # given away, or acknowledged by an earlier life: not to be given again
         self._forgettable: set[int] = set()
         self._held = HeldKeys(session)
+        self._has_more = False
+
+    @property
+    def has_more(self) -> bool:
+        """Whether the last read was cut short by its bounds, though all that it brought may have been held back."""
+        return self._has_more
 
     @property
     def high(self) -> int:
@@ -109,6 +115,7 @@ class Reader:
         self._floors.forget_below(self._before.oldest)
         if seen.records:
             self._high = max(self._high, seen.records[-1].id)
+        self._has_more = len(seen.records) >= limit or seen.bytes >= bytes_most
         return seen.records
 
     def _wanted(self, limit: int, bytes_most: int) -> dict[str, Any]:

@@ -36,7 +36,7 @@ returning xid::text::bigint,
 
 _COLUMNS = """
 id, shard, topic, key, attempts, extract(epoch from next_attempt_at - clock_timestamp())::float8 as wait_s,
-extract(epoch from created_at)::float8 as created_at, headers, value,
+extract(epoch from created_at)::float8 as created_at, event_id, headers, value,
 octet_length(headers) + octet_length(value) + 200 as bytes
 """
 _IS_PENDING = "published_at is null and dead_at is null"
@@ -138,6 +138,7 @@ class Pending(NamedTuple):
     attempts: int
     wait_s: float | None  # until its next attempt, where it was refused
     created_at: float  # seconds since 1970
+    event_id: UUID
     kept_headers: bytes
     value: bytes
     bytes: int
@@ -153,17 +154,9 @@ class Pending(NamedTuple):
         return _headers.decode(self.kept_headers)
 
     @property
-    def event_id(self) -> UUID:
-        """The event's own."""
-        return UUID(self._header("ce_id"))
-
-    @property
     def traceparent(self) -> str | None:
         """The trace of the change that published it."""
-        return self._header("traceparent")
-
-    def _header(self, wanted: str) -> str | None:
-        return next((value.decode() for name, value in self.headers if name == wanted), None)
+        return next((value.decode() for name, value in self.headers if name == "traceparent"), None)
 
 
 class Mark(NamedTuple):
@@ -206,7 +199,7 @@ def read(session: Session, wanted: Mapping[str, Any]) -> Seen:
     rows = session.run(READ, wanted)
     if rows[0][1] is None:
         return Seen(rows[0][0], [], 0)
-    return Seen(rows[0][0], [Pending._make(row[1:11]) for row in rows], rows[-1][11])
+    return Seen(rows[0][0], [Pending._make(row[1:12]) for row in rows], rows[-1][12])
 
 
 def ids_of_key(session: Session, key: OrderKey, *, after: int, limit: int) -> list[int]:
@@ -218,7 +211,7 @@ def ids_of_key(session: Session, key: OrderKey, *, after: int, limit: int) -> li
 def by_id(session: Session, ids: Sequence[int], *, bytes_most: int) -> list[Pending]:
     """The pending ones of these, in order, as many as their bytes allow and one at least. Raises DatabaseAway."""
     rows = session.run(_BY_ID, {"ids": list(ids), "bytes_most": bytes_most})
-    return [Pending._make(row[:10]) for row in rows]
+    return [Pending._make(row[:11]) for row in rows]
 
 
 def mark(session: Session, marks: Iterable[Mark]) -> int:

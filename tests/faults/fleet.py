@@ -144,6 +144,14 @@ class Fleet:
         """Whether the process has a connection to the database."""
         return self._ask("select count(*) from pg_stat_activity where application_name = %s", process.name) > 0
 
+    def reading_port(self, process: Process) -> int:
+        """The port from which PostgreSQL sees the process's reading connection come; 0 while it has none."""
+        query = (
+            "select coalesce(max(client_port), 0) from pg_stat_activity"
+            " where application_name = %s and query like '%%from events_outbox%%' and query not like '%%update %%'"
+        )
+        return self._ask(query, process.name)
+
     def newest(self) -> int:
         """The highest id of a committed record."""
         return self._ask("select coalesce(max(id), 0) from events_outbox")

@@ -48,8 +48,8 @@ class Proxy:
     def __init__(self, target: tuple[str, int], *, port: int = 0) -> None:
         self._target = target
         self._delay_s = 0.0
-        self._flows = asyncio.Event()
-        self._flows.set()
+        self._flows = _Flow()
+        self._flow_from: dict[int, _Flow] = {}
         self._links: set[asyncio.Task[Any]] = set()
         self._server: asyncio.Server | None = None
         self._loop = asyncio.new_event_loop()
@@ -88,6 +88,10 @@ class Proxy:
         """
         self._do(self._hold())
 
+    def half_open_only(self, port: int) -> None:
+        """The same for the one connection that the part sees coming from this port. Raises KeyError."""
+        self._do(self._hold_only(port))
+
     def heal(self) -> None:
         """Pass on again what comes, at once; connections that were reset stay gone."""
         self._do(self._pass())
@@ -121,9 +125,13 @@ class Proxy:
     async def _hold(self) -> None:
         self._flows.clear()
 
+    async def _hold_only(self, port: int) -> None:
+        self._flow_from[port].clear()
+
     async def _pass(self) -> None:
         self._delay_s = 0.0
-        self._flows.set()
+        for flow in (self._flows, *self._flow_from.values()):
+            flow.set()
         if self._server is None:
             await self._listen()
 
@@ -137,17 +145,22 @@ class Proxy:
         with contextlib.suppress(OSError, asyncio.CancelledError), _closed_after(near):
             await self._flows.wait()
             far_reader, far = await asyncio.open_connection(*self._target)
-            with _closed_after(far):
-                await self._pump_both(((near_reader, far), (far_reader, near)))
+            port: int = far.get_extra_info("sockname")[1]
+            flow = self._flow_from[port] = _Flow()
+            try:
+                with _closed_after(far):
+                    await self._pump_both(((near_reader, far), (far_reader, near)), flow)
+            finally:
+                del self._flow_from[port]
 
-    async def _pump_both(self, ways: tuple[tuple[StreamReader, StreamWriter], ...]) -> None:
+    async def _pump_both(self, ways: tuple[tuple[StreamReader, StreamWriter], ...], flow: "_Flow") -> None:
         """Until one way ends, which ends the other."""
         try:
             async with asyncio.TaskGroup() as tasks:
                 for source, sink in ways:
                     direction = _Direction(_CHUNKS_ON_THEIR_WAY)
                     tasks.create_task(self._read(source, direction))
-                    tasks.create_task(self._write(direction, sink))
+                    tasks.create_task(self._write(direction, sink, flow))
         except* OSError:
             pass
 
@@ -161,16 +174,25 @@ class Proxy:
                 chunk = b""
             await direction.put((self._loop.time() + self._delay_s, chunk))
 
-    async def _write(self, direction: _Direction, sink: StreamWriter) -> None:
+    async def _write(self, direction: _Direction, sink: StreamWriter, flow: "_Flow") -> None:
         """Whatever is due. Raises OSError at the end."""
         while True:
             due, chunk = await direction.get()
             await asyncio.sleep(due - self._loop.time())
+            await flow.wait()
             await self._flows.wait()
             if not chunk:
                 raise ConnectionAbortedError
             sink.write(chunk)
             await sink.drain()
+
+
+class _Flow(asyncio.Event):
+    """Set while bytes may pass; made set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.set()
 
 
 @contextmanager

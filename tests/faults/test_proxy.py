@@ -1,5 +1,6 @@
 """The proxy does to a connection what its methods say, in front of each part."""
 
+import select
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -68,6 +69,21 @@ def test_half_open_answers_nobody_and_holds_back_what_was_sent(valkey: Proxy, cl
             silent.settimeout(PATIENCE_S)
         valkey.heal()
         assert (client.recv(100), another.recv(100)) == (b"+PONG\r\n", b"+PONG\r\n")
+
+
+def test_one_connection_alone_can_be_half_open(parts: Stack) -> None:
+    with in_front_of(parts.postgres) as proxy:
+        url = proxy.url(parts.environ["DATABASE_URL"])
+        with closing(psycopg.connect(url)) as held, psycopg.connect(url) as other:
+            row = held.execute("select inet_client_port()").fetchone()
+            assert row
+            proxy.half_open_only(row[0])
+            held.pgconn.send_query(b"select 1")
+            held.pgconn.flush()
+            assert other.execute("select 2").fetchone() == (2,)
+            assert select.select([held.fileno()], [], [], SHORT_S)[0] == []
+            proxy.heal()
+            assert select.select([held.fileno()], [], [], PATIENCE_S)[0] == [held.fileno()]
 
 
 def test_an_end_does_not_pass_a_half_open_connection(parts: Stack) -> None:

@@ -33,7 +33,7 @@ class Scene:
     def begins(self, first: dict[str, str] | None = None, second: dict[str, str] | None = None) -> list[Process]:
         """The relays, with environments of their own, at work."""
         self._writer = self.fleet.writer()
-        relays = [self.fleet.relay(**(environ or {})) for environ in (first, second)]
+        relays = [self._relay(**(environ or {})) for environ in (first, second)]
         for relay in relays:
             self.fleet.wait(partial(self.fleet.has_session, relay))
         self.goes_on()
@@ -41,10 +41,13 @@ class Scene:
 
     def another(self, **environ: str) -> Process:
         """One more relay, which has arrived."""
-        relay = self.fleet.relay(**environ)
+        relay = self._relay(**environ)
         self.fleet.wait(lambda: self.fleet.has_session(relay))
         self.goes_on()
         return relay
+
+    def _relay(self, **environ: str) -> Process:
+        return self.fleet.relay(OUTBOX_WINDOW=str(WINDOW), **environ)
 
     def goes_on(self, records: int = 100) -> None:
         self.fleet.wait_for_more(records)
@@ -125,10 +128,13 @@ def test_postgresql_is_killed(scene: Scene, parts: Stack) -> None:
 
 def test_the_connection_that_reads_is_half_open(scene: Scene, parts: Stack) -> None:
     with in_front_of(parts.postgres) as proxy:
-        stuck, _ = scene.begins({"DATABASE_URL": proxy.url(scene.fleet.database_url)})
+        url = proxy.url(scene.fleet.database_url)
+        stuck, _ = scene.begins({"DATABASE_URL": url, "DATABASE_DIRECT_URL": url})
+        stuck.may_end()
+        scene.fleet.wait(lambda: scene.fleet.reading_port(stuck))
         with scene.fault(recovers_within_s=5):
-            proxy.half_open()
-            stuck.may_end()
+            proxy.half_open_only(scene.fleet.reading_port(stuck))
+            scene.fleet.wait_until_pending(300)  # its share waits, while it still has it
             owed = scene.fleet.newest()
             scene.fleet.wait(lambda: scene.fleet.pending(up_to=owed) == 0)  # the other one has taken all over
             proxy.heal()

@@ -3,32 +3,22 @@
 Who reads is a plain consumer of the group, which knows nothing of ours.
 """
 
-import os
 import re
 import signal
-import subprocess
-import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from io import StringIO
-from itertools import count
-from typing import Any
 from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection, connections
-from kafka import KafkaConsumer  # type: ignore[import-untyped]  # ships no types
+from django.db import connection
 from pytest_django import Settings
 
 from events.conf import EventsSettings
 from events.models import OutboxRecord, TopicPartitions
 from events.outbox.partitions import GOOD_FOR_S, Pins, pause
 from events.outbox.session import Session
+from tests.integration.growing import KEYS, Prompting, grow_process, load, member
 from tests.integration.relaying import (
-    CHECKOUT,
     LIMIT_S,
     Elsewhere,
     Noted,
@@ -41,7 +31,6 @@ from tests.integration.relaying import (
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-KEYS = 12
 # A second to deliver in, so that a pause takes five.
 SHORT = {"PRODUCER_DELIVERY_TIMEOUT_MS": 1_000}
 
@@ -60,19 +49,6 @@ def kafka(*words: str, out: StringIO | None = None) -> list[str]:
     return told.getvalue().splitlines()
 
 
-class Prompting(StringIO):
-    """Acts when a line begins so."""
-
-    def __init__(self, line: str, act: Callable[[], object]) -> None:
-        super().__init__()
-        self._line, self._act = line, act
-
-    def write(self, text: str) -> int:
-        if text.startswith(self._line):
-            self._act()
-        return super().write(text)
-
-
 def pinned(topic: str) -> int:
     pin = TopicPartitions.objects.get(topic=topic)
     assert pin.paused_at is None
@@ -81,90 +57,6 @@ def pinned(topic: str) -> int:
 
 def there(topic: str) -> int:
     return int(re.match(rf"{topic}: (\d+) partitions$", kafka("describe", topic)[0])[1])  # type: ignore[index]  # or fail
-
-
-@dataclass(frozen=True, slots=True)
-class Read:
-    """One record as the group's member came to it."""
-
-    key: str
-    n: int
-    partition: int
-
-
-class Member:
-    """Reads and commits, and looks for new partitions often. It can be slow, or stand still."""
-
-    def __init__(self, topic: str) -> None:
-        configured = EventsSettings.current()
-        self._consumer = KafkaConsumer(
-            topic, bootstrap_servers=list(configured.brokers), group_id=configured.group, api_version=(4, 0),
-            auto_offset_reset="earliest", enable_auto_commit=False, metadata_max_age_ms=300, max_poll_records=10,
-            max_partition_fetch_bytes=4_000,
-        )  # fmt: skip
-        self.rest_s = 0.0
-        self.may_read = threading.Event()
-        self.may_read.set()
-        self.has_read: list[Read] = []
-        self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="member")
-
-    def _run(self) -> None:
-        while self.may_read.wait(LIMIT_S) and not self._is_over.wait(self.rest_s):
-            polled = self._consumer.poll(timeout_ms=100)
-            for record in (record for records in polled.values() for record in records):
-                n = Noted.from_json(record.value).n
-                self.has_read.append(Read(record.key.decode(), n, record.partition))
-            if polled:
-                self._consumer.commit(timeout_ms=5_000)
-        self._consumer.close(timeout_ms=3_000)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def end(self) -> None:
-        self._is_over.set()
-        self.may_read.set()
-        self._thread.join(LIMIT_S)
-
-    def first_arrivals(self) -> dict[str, list[int]]:
-        arrivals: dict[str, list[int]] = {}
-        for read in self.has_read:
-            ns = arrivals.setdefault(read.key, [])
-            if read.n not in ns:
-                ns.append(read.n)
-        return arrivals
-
-
-@contextmanager
-def member(topic: str) -> Iterator[Member]:
-    reader = Member(topic)
-    reader.start()
-    try:
-        yield reader
-    finally:
-        reader.end()
-
-
-@contextmanager
-def load() -> Iterator[Callable[[], int]]:
-    """One fact of every key, again and again; gives how many facts each key has when it has ended."""
-    is_over, rounds = threading.Event(), count(1)
-    written = [0]
-
-    def write() -> None:
-        while not is_over.wait(0.04):
-            written[0] = next(rounds)
-            commit(*(Noted(of=f"user-{key}", n=written[0]) for key in range(KEYS)))
-        connections.close_all()
-
-    thread = threading.Thread(target=write, name="load")
-    thread.start()
-    try:
-        yield lambda: written[0]
-    finally:
-        is_over.set()
-        thread.join(LIMIT_S)
 
 
 def test_every_key_stays_in_order_while_a_topic_grows_under_load(topics: Topics) -> None:
@@ -215,7 +107,7 @@ def test_it_gives_up_while_the_group_is_behind_and_sending_goes_on_as_before(top
 def test_a_run_that_was_killed_leaves_the_topic_paused_and_can_be_run_again(topics: Topics) -> None:
     topic = topics.user_events
     with relaying():
-        with process("grow", topic, "--partitions", "5") as killed:
+        with grow_process(topic, "--partitions", "5") as killed:
             wait_for(is_paused)
             killed.kill()
         wait_for(is_every_reading_old)
@@ -233,7 +125,7 @@ def test_a_run_that_was_killed_leaves_the_topic_paused_and_can_be_run_again(topi
 
 
 def test_a_stopped_run_changes_nothing(topics: Topics) -> None:
-    with process("grow", topics.user_events, "--partitions", "5") as stopped:
+    with grow_process(topics.user_events, "--partitions", "5") as stopped:
         wait_for(is_paused)
         stopped.send_signal(signal.SIGTERM)
         _, told = stopped.communicate(timeout=LIMIT_S)
@@ -317,18 +209,3 @@ def outbox_status() -> list[str]:
     out = StringIO()
     call_command("outbox", "status", stdout=out)
     return out.getvalue().splitlines()
-
-
-@contextmanager
-def process(*words: str) -> Iterator[subprocess.Popen[str]]:
-    """`manage.py kafka topics …` as a process of its own on the tests' database and topics."""
-    configured = EventsSettings.current()
-    ours: dict[str, Any] = {f"KAFKA_TOPIC_{key.upper()}": name for key, name in configured.topics.items()}
-    ours |= {"DATABASE_URL": database_url(), "KAFKA_GROUP_ID": configured.group, "DEBUG": "on"}
-    ours |= {"KAFKA_PRODUCER_DELIVERY_TIMEOUT_MS": str(configured.producer_delivery_timeout_ms)}
-    with subprocess.Popen(
-        [sys.executable, "manage.py", "kafka", "topics", *words],
-        cwd=CHECKOUT, env=os.environ | ours, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    ) as running:  # fmt: skip
-        yield running
-        running.kill()

@@ -182,7 +182,7 @@ def test_nothing_is_lost_and_each_key_keeps_its_order_whatever_happens(world: Wo
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=8,
+            max_examples=5,
             stateful_step_count=20,
             deadline=None,
             derandomize="CI" in os.environ,
