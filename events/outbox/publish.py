@@ -11,8 +11,8 @@ from typing import Any
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
-from django.db import DEFAULT_DB_ALIAS, connection, connections, transaction
-from django.db.backends.base.base import BaseDatabaseWrapper
+import psycopg
+from django.db import connection, transaction
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
@@ -55,7 +55,8 @@ class _Written:
     keys: set[tuple[str, str]]
 
 
-_written: WeakKeyDictionary[BaseDatabaseWrapper, _Written] = WeakKeyDictionary()
+# By session: a PostgreSQL that crashed gives out the number of a transaction that it lost again.
+_written: WeakKeyDictionary[psycopg.Connection[Any], _Written] = WeakKeyDictionary()
 
 
 def publish(event: Event, *, actor: Actor | None = None) -> None:
@@ -109,10 +110,10 @@ def _refuse_too_large(event: Event, envelope: Envelope) -> None:
 
 def _note(xid: int, lock: tuple[str, str]) -> None:
     """Keep count of this transaction's key locks, and see that they were taken in order."""
-    this_thread = connections[DEFAULT_DB_ALIAS]
-    written = _written.get(this_thread)
+    session = connection.connection
+    written = _written.get(session)
     if written is None or written.xid != xid:
-        written = _written[this_thread] = _Written(xid, lock, set())
+        written = _written[session] = _Written(xid, lock, set())
     written.keys.add(lock)
     if len(written.keys) > KEYS_MOST:
         raise TooManyKeys(f"more than {KEYS_MOST} keys in one transaction: split it, or publish_in_batches()")
