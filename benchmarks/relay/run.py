@@ -14,7 +14,7 @@ from benchmarks.relay.ground import ground
 from benchmarks.relay.latency import WAYS
 from benchmarks.relay.told import SHARES, cpu_name, latency_name, report
 
-_FULL = Scale(repeats=5, samples=20_000, times=5, history_thousands=5_000, seconds_at={SLOW: 12, FAST: 6})
+_FULL = Scale(repeats=3, samples=20_000, times=5, history_thousands=5_000, seconds_at={SLOW: 12, FAST: 6})
 _QUICK = Scale(repeats=2, samples=5_000, times=2, history_thousands=500, seconds_at={SLOW: 4, FAST: 2})
 
 
