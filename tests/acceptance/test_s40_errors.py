@@ -97,6 +97,7 @@ def test_a_database_that_is_away_is_a_503_until_it_is_back(web: Web) -> None:
     assert (alive.status, alive.json) == (200, {"status": "ok"})
     assert page.status in (500, 503)
     assert INSIDE.search(page.body) is None
+    wait_until_served(web, authorised)
     assert web.call("POST", REGISTER, body("cutoff")).status == 201
     assert web.call("GET", ME, **authorised).status == 200
 
@@ -124,6 +125,13 @@ def not_ready(web: Web) -> Answer:
     return answer
 
 
+def wait_until_served(web: Web, headers: dict[str, str]) -> None:
+    """The workers' pools connect anew within seconds of the database's return."""
+    deadline = time.monotonic() + 30
+    while any(answer.status != 200 for answer in web.race([Call("GET", ME, headers=headers)] * 8)):
+        assert time.monotonic() < deadline
+
+
 def times_told(web: Web, event: str) -> int:
     return sum(f'"{event}"' in line for line in web.log_lines())
 
@@ -146,6 +154,7 @@ def test_no_secret_gets_into_the_log(web: Web) -> None:
     with web.database.cut():
         login = {"identifier": "unlucky", "password": PASSWORD}
         web.race([Call("POST", REGISTER, body("unlucky")), Call("POST", LOGIN, login)])
+    wait_until_served(web, bearer(registered["token"]))
     web.login(registered["user"]["username"], "CANARY-pw-wrong")
     web.call("GET", ME, Authorization=f"Bearer {registered['token']}x")
     web.call("GET", f"{ME}?token=CANARY-sec-query", **bearer(registered["token"]))
