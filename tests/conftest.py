@@ -1,8 +1,13 @@
-"""What every test shares: a database whose tables a transactional test may flush."""
+"""What every test shares: a database whose tables a transactional test may flush, and examples without a clock."""
 
 import pytest
 from django.db import connection
+from hypothesis import HealthCheck, settings
 from pytest_django import DjangoDbBlocker
+
+# On a busy machine a slow example says nothing of the code.
+settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared machine")
 
 
 @pytest.fixture(scope="session")
