@@ -112,6 +112,7 @@ def test_the_sweep_brings_what_no_worker_was_told_of(worker: Worker, mailbox: Ma
 
 def test_beat_asks_for_tasks_that_there_are() -> None:
     asked = {entry["task"] for entry in django_settings.CELERY_BEAT_SCHEDULE.values()}
+    current_app.loader.import_default_modules()  # as a worker does
 
     assert "accounts.tasks.sweep_outside_calls" in asked
     assert asked | {queue.TASK} <= set(current_app.tasks)

@@ -102,6 +102,7 @@ def test_beat_prunes_by_the_setting() -> None:
 
     assert ids() == [young]
     asked = {entry["task"] for entry in django_settings.CELERY_BEAT_SCHEDULE.values()}
+    current_app.loader.import_default_modules()  # as a worker does
     assert "usercenter.tasks.prune_outbox" in asked & set(current_app.tasks)
 
 
