@@ -141,7 +141,7 @@ class Demo:
         for handler in step.handlers:
             self._handled(sent, event_id, handler)
         if step.mail:
-            self._mailed(sent, event_id, step)
+            self._mailed(sent, step)
 
     def _handled(self, sent: float, event_id: str, handler: str) -> None:
         wanted = {"event": "handled", "event_id": event_id, "handler": handler}
@@ -149,7 +149,7 @@ class Demo:
         at = datetime.fromisoformat(line["handled_at"]).timestamp()
         self._hop("handler", sent, at, f"{handler} ({line['ms']:.1f} ms of its own)")
 
-    def _mailed(self, sent: float, event_id: str, step: Step) -> None:
+    def _mailed(self, sent: float, step: Step) -> None:
         mail = self._wait("the mail in the mailbox", lambda: self._mail_to(step.body["email"]))
         self._hop("mail", sent, mail.stat().st_mtime, _headline(mail))
 
