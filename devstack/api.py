@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from devstack import client
 from devstack.client import Line
@@ -54,11 +55,19 @@ class PartHandle:
         """SIGCONT."""
         self._ask("resume")
 
-    def _ask(self, action: str) -> None:
+    @property
+    def ports(self) -> list[int]:
+        """Its ports, in the order in which `devstack.parts` names them."""
+        ports: list[int] = self._ask("status")["parts"][self.name]["ports"]
+        return ports
+
+    def _ask(self, action: str) -> dict[str, Any]:
         if self.line is None:
             raise DevstackError(f"{self.name} is not this stack's own: its address was given, or it is a container.")
-        if self.line.ask(action, part=self.name) is None:
+        answer = self.line.ask(action, part=self.name)
+        if answer is None:
             raise DevstackError("The stack's supervisor is gone.")
+        return answer
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from devstack.watchdog import Watchdog
 # How each is made from the stack's folder and its ports, and how many ports it takes.
 # The order is that of the end: what the others may still write to goes last.
 _KINDS: dict[str, tuple[Callable[[Path, list[int]], Part], int]] = {
-    "kafka": (Kafka, 2),
+    "kafka": (Kafka, 4),
     "valkey": (Valkey, 1),
     "smtp": (Smtp, 1),
     "postgres": (Postgres, 1),
@@ -110,7 +110,7 @@ class Fleet:
         """Last time's ports; for the main stack's broker the one that every Kafka tool knows."""
         last: list[int] = self._last_ports().get(name, [])
         if name == "kafka" and self._places.name == "main" and ports.is_free(_KAFKA_PORT):
-            return [_KAFKA_PORT, *(last[1:] or [ports.free()])]
+            return [_KAFKA_PORT, *ports.choose(3, rather=last[1:])]
         return last
 
     def _last_ports(self) -> dict[str, list[int]]:

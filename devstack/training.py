@@ -28,7 +28,7 @@ def train_once(home: Path) -> None:
 def _train(home: Path, log: Path) -> None:
     unfinished = home / "unfinished.aot"
     with tempfile.TemporaryDirectory(dir=home.parent, prefix="building-") as folder, log.open("wb") as output:
-        broker = Kafka(Path(folder), ports.choose(2, rather=[]))
+        broker = Kafka(Path(folder), ports.choose(4, rather=[]))
         broker.configure()
         subprocess.run(broker.format_argv, stdout=output, stderr=output, check=False)
         command = java("kafka.Kafka", str(broker.properties), jvm=[f"-XX:AOTCacheOutput={unfinished}"])

@@ -1,4 +1,4 @@
-"""Operators' pages: what the outbox holds and what was parked, to be looked at only.
+"""Operators' pages: what the outbox holds and what was parked, to be looked at; dead records can be requeued.
 
 Neither shows the data of an event, which may be personal: ids, states and reasons say what to do.
 """
@@ -9,6 +9,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from events.models import OutboxRecord, ParkedDelivery
+from events.outbox.requeue import requeue
 
 
 class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]  # Django takes none at run time
@@ -59,6 +60,18 @@ class OutboxRecordAdmin(ReadOnly):
     search_fields = ("key",)
     search_help_text = "The whole key: a user's id"
     exclude = ("headers", "value")
+    actions = ("requeue_dead",)
+
+    def has_requeue_permission(self, request: HttpRequest) -> bool:
+        """Who might change records, could one change them."""
+        return bool(request.user.has_perm("events.change_outboxrecord"))
+
+    @admin.action(description="Requeue: send dead records again, as copies", permissions=["requeue"])
+    def requeue_dead(self, request: HttpRequest, queryset: Any) -> None:
+        """Those of the chosen ones that are dead and were not requeued before."""
+        requeued = requeue(list(queryset.values_list("id", flat=True)))
+        left = "; others are not dead, or were requeued before" if len(requeued) < queryset.count() else ""
+        self.message_user(request, f"Requeued: {len(requeued)}{left}.")
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
         """By the whole key, which has an index."""

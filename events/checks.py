@@ -1,12 +1,17 @@
-"""The problems of EVENTS, of the routes and of the database's isolation, as Django system checks."""
+"""The problems of EVENTS, of the routes and of the outbox table, as Django system checks.
+
+The last ones need the database: they run with `migrate` and `check --database default`. `doctor` looks at more.
+"""
 
 from collections.abc import Sequence
 from typing import Any
 
 from django.apps import AppConfig
-from django.core.checks import CheckMessage, Error, register
+from django.core.checks import CheckMessage, Error, Tags, register
+from django.db import DEFAULT_DB_ALIAS, OperationalError
 
 from events.conf import EventsSettings, required_names
+from events.doctor import database
 from events.routing import event_classes
 
 
@@ -36,3 +41,21 @@ def check_every_event_is_routed(app_configs: Sequence[AppConfig] | None, **optio
         *(Error(f"{one.type}: EVENTS TOPICS has no {one.topic!r}", obj=one, id="events.E004")
           for one in event_classes() if one.topic not in settings.topics),
     ]  # fmt: skip
+
+
+@register(Tags.database)
+def check_outbox_table(
+    app_configs: Sequence[AppConfig] | None, *, databases: Sequence[str] | None = None, **options: Any
+) -> list[CheckMessage]:
+    """How the table is made: what its ids and its shards rest on. Nothing where it, or the database, is not there."""
+    if DEFAULT_DB_ALIAS not in (databases or ()):
+        return []
+    try:
+        findings = database.table()
+    except OperationalError:
+        return []
+    return [
+        Error(f"{finding.subject}: {finding.found}", hint=finding.remedy, id="events.E005")
+        for finding in findings
+        if finding.is_problem
+    ]

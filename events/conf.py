@@ -17,6 +17,8 @@ PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 COMPRESSIONS = ("none", "gzip", "snappy", "lz4")
 TOPIC_NAME_MOST = 249
+DEAD_LETTERS = ".dlq"
+RETENTION_MARGIN_D = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,9 @@ class EventsSettings:
     consumer_batch: int = 500
     probes_host: str = "127.0.0.1"
     database_direct_url: str = field(default="", repr=False)
+    outbox_notify: bool = True
+    outbox_retention_d: int = 30
+    outbox_window: int = 8_000
     relay_port: int = 9101
     consumer_port: int = 9102
     stop_within_s: int = 20
@@ -74,6 +79,15 @@ class EventsSettings:
     def current(cls) -> Self:
         """The value of Django's EVENTS. Raises TypeError for a name that is unknown or missing."""
         return cls(**{name.lower(): value for name, value in settings.EVENTS.items()})
+
+    @property
+    def least_outbox_retention_d(self) -> int:
+        """Whatever a topic still has must be in the outbox too, with a week to notice that something is missing."""
+        return self.topic_retention_d + RETENTION_MARGIN_D
+
+    def topic_names(self) -> list[str]:
+        """Every topic that is ours, each before its dead letters'."""
+        return [name for topic in self.topics.values() for name in (topic, topic + DEAD_LETTERS)]
 
     def problems(self) -> list[Problem]:
         """Everything that is wrong, in the order of the fields."""
@@ -139,6 +153,9 @@ class EventsSettings:
         if self.consumer_heartbeat_ms * 3 > self.consumer_session_timeout_ms:
             allowed = "at most a third of KAFKA_CONSUMER_SESSION_TIMEOUT_MS"
             yield Problem("KAFKA_CONSUMER_HEARTBEAT_MS", allowed, str(self.consumer_heartbeat_ms))
+        if self.outbox_retention_d < self.least_outbox_retention_d:
+            allowed = f"{self.least_outbox_retention_d} or more: a week longer than the topics keep theirs"
+            yield Problem("OUTBOX_RETENTION_D", allowed, str(self.outbox_retention_d))
 
 
 def required_names() -> list[str]:

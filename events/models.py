@@ -1,6 +1,6 @@
 """The tables of this app: columns and constraints, no behaviour.
 
-`outbox.store` and `inbox.store` hold every statement on them.
+`outbox.store`, `outbox.operator_store`, `outbox.partitions` and `inbox.store` hold every statement on them.
 """
 
 from django.db import models
@@ -128,3 +128,22 @@ class ParkedDelivery(models.Model):
 
     def __str__(self) -> str:
         return f"{self.topic}/{self.partition}/{self.offset}: {self.reason}"
+
+
+class TopicPartitions(models.Model):
+    """How many partitions of a topic the relays spread keys over: pinned, whatever the broker has.
+
+    While `paused_at` is set nothing is sent to the topic: a `kafka topics grow` is under way, or ended half-way. Each
+    run writes its own time there, by which it knows that no other has taken over.
+    """
+
+    topic = models.TextField(primary_key=True)
+    partitions = models.IntegerField()
+    paused_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "events_topic_partitions"
+        constraints = [models.CheckConstraint(name="events_topic_partitions_some", condition=Q(partitions__gte=1))]
+
+    def __str__(self) -> str:
+        return f"{self.topic}: {self.partitions}"

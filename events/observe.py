@@ -5,15 +5,23 @@ data, and `marker=kafka`.
 """
 
 import logging
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from prometheus_client import Counter
+from prometheus_client import Counter, Gauge, Histogram
 
 _log = logging.getLogger("events")
 
 PRODUCED = Counter("kafka_producer_messages_total", "Records that Kafka acknowledged.", ["topic"])
+ACKNOWLEDGED_AFTER = Histogram(
+    "outbox_acknowledged_seconds",
+    "From publish() in its transaction to Kafka's acknowledgement.",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 300),
+)
+PENDING = Gauge("outbox_pending_records", "Records not yet acknowledged, of all shards; counted up to 100,000.")
+OLDEST_PENDING = Gauge("outbox_oldest_pending_seconds", "The age of the oldest of them; 0 where there is none.")
 PRODUCER_ERRORS = Counter(
     "kafka_producer_errors_total",
     "Sends that failed or were overdue, by the class of the error.",
@@ -38,10 +46,34 @@ def record_probes_open(*, port: int) -> None:
     _write(logging.INFO, "probes open", port=port)
 
 
+def record_acknowledged(*, topic: str, seconds: Sequence[float]) -> None:
+    """Kafka acknowledged so many records of a topic, each so long after it was published."""
+    PRODUCED.labels(topic).inc(len(seconds))
+    for taken in seconds:
+        ACKNOWLEDGED_AFTER.observe(taken)
+
+
 def record_published(*, topic: str, event_id: UUID, partition: int, offset: int) -> None:
-    """Kafka acknowledged one outbox record."""
-    PRODUCED.labels(topic).inc()
+    """What Kafka acknowledged, one by one while there is little."""
     _write(logging.INFO, "published", topic=topic, event_id=str(event_id), partition=partition, offset=offset)
+
+
+def record_published_many(*, records: int) -> None:
+    """And many in one line, under no trace."""
+    _write(logging.INFO, "published many", records=records)
+
+
+def published_so_far() -> float:
+    """How many records Kafka has acknowledged to this process."""
+    return sum(
+        sample.value for metric in PRODUCED.collect() for sample in metric.samples if sample.name.endswith("_total")
+    )
+
+
+def record_backlog(*, records: int, age_s: float) -> None:
+    """How many records are pending, and the age of the oldest; 0 where there is none."""
+    PENDING.set(records)
+    OLDEST_PENDING.set(age_s)
 
 
 def record_send_failed(*, topic: str, reason: str, records: int) -> None:
@@ -60,14 +92,9 @@ def record_producer_replaced(*, reason: str) -> None:
     _write(logging.WARNING, "producer replaced", reason=reason)
 
 
-def record_owning() -> None:
-    """This relay owns the outbox now."""
-    _write(logging.INFO, "relay owns")
-
-
-def record_standing_by() -> None:
-    """Another relay owns the outbox; this one takes over when it is gone."""
-    _write(logging.INFO, "relay stands by")
+def record_owning(*, shards: int) -> None:
+    """This relay owns so many of the 64 shards now; with 0 it stands by."""
+    _write(logging.INFO, "relay owns", shards=shards)
 
 
 def record_held_back(*, topic: str, event_id: UUID, attempt: int, wait_s: float) -> None:
@@ -78,6 +105,16 @@ def record_held_back(*, topic: str, event_id: UUID, attempt: int, wait_s: float)
 def record_record_dead(*, topic: str, event_id: UUID, reason: str) -> None:
     """An outbox record can never be sent and was set dead."""
     _write(logging.ERROR, "outbox record dead", topic=topic, event_id=str(event_id), reason=reason)
+
+
+def record_requeued(*, ids: Sequence[int]) -> None:
+    """Copies of these dead outbox records are pending."""
+    _write(logging.INFO, "outbox records requeued", ids=list(ids))
+
+
+def record_pruned(*, records: int) -> None:
+    """So many published outbox records were old enough to go."""
+    _write(logging.INFO, "outbox pruned", records=records)
 
 
 def record_settled(*, topic: str, event_type: str) -> None:

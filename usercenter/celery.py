@@ -1,4 +1,4 @@
-"""Celery: worker and beat, for everything that talks to the outside (see `accounts/tasks.py`)."""
+"""Celery: worker and beat, for everything that talks to the outside (`accounts/tasks.py`) and for house-keeping."""
 
 import os
 from typing import Any
@@ -8,7 +8,7 @@ from celery.signals import import_modules, setup_logging
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "usercenter.settings")
 
-app = Celery("usercenter")
+app = Celery("usercenter", include=["usercenter.tasks"])
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 

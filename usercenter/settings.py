@@ -172,6 +172,7 @@ CELERY_WORKER_CONCURRENCY = 2
 CELERY_BEAT_SCHEDULER = "celery.beat.Scheduler"  # keeps no file: every entry may run again at a restart
 CELERY_BEAT_SCHEDULE = {
     "sweep-outside-calls": {"task": "accounts.tasks.sweep_outside_calls", "schedule": 10.0},
+    "prune-outbox": {"task": "usercenter.tasks.prune_outbox", "schedule": 900.0},
 }
 
 # Apps --------------------------------------------------------------------------------------------------------
@@ -217,6 +218,9 @@ EVENTS = {
     "CONSUMER_COMMIT_INTERVAL_MS": env.int("KAFKA_CONSUMER_COMMIT_INTERVAL_MS", default=1_000),
     "CONSUMER_BATCH": env.int("KAFKA_CONSUMER_BATCH", default=500),
     "DATABASE_DIRECT_URL": env.str("DATABASE_DIRECT_URL", default=DATABASE_URL),
+    "OUTBOX_NOTIFY": env.bool("OUTBOX_NOTIFY", default=True),
+    "OUTBOX_WINDOW": env.int("OUTBOX_WINDOW", default=8_000),
+    "OUTBOX_RETENTION_D": env.int("OUTBOX_RETENTION_D", default=30),
     "PROBES_HOST": env.str("PROBES_HOST", default="127.0.0.1"),
     "RELAY_PORT": env.int("RELAY_PORT", default=9101),
     "CONSUMER_PORT": env.int("CONSUMER_PORT", default=9102),

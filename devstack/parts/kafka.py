@@ -10,10 +10,11 @@ _PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{broker}
+listeners=PLAINTEXT://127.0.0.1:{broker},PROXIED://127.0.0.1:{proxied},CONTROLLER://127.0.0.1:{controller}
+# Clients follow the advertised address: who comes through the proxy's port is told to stay there.
+advertised.listeners=PLAINTEXT://127.0.0.1:{broker},PROXIED://127.0.0.1:{proxy}
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT
 log.dirs={data}
 
 auto.create.topics.enable=false
@@ -43,7 +44,10 @@ _CLUSTER_ID = "dXNlcmNlbnRlci1kZXZzdA"
 
 
 class Kafka:
-    """Two ports: the broker's and the controller's."""
+    """Four ports: the broker's, the controller's, and for tests of faults a second listener's and its proxy's.
+
+    The proxy's port is only kept free for a proxy that a test may put before the second listener.
+    """
 
     name = "kafka"
     ready_line = b"Kafka Server started"
@@ -61,8 +65,8 @@ class Kafka:
         self.folder.mkdir(parents=True, exist_ok=True)
         if not self.made.exists():
             shutil.rmtree(self.data, ignore_errors=True)
-        broker, controller = self.ports
-        self.properties.write_text(_PROPERTIES.format(broker=broker, controller=controller, data=self.data))
+        names = ("broker", "controller", "proxied", "proxy")
+        self.properties.write_text(_PROPERTIES.format(data=self.data, **dict(zip(names, self.ports, strict=True))))
 
     @property
     def format_argv(self) -> list[str]:

@@ -20,7 +20,7 @@ from events.kafka._errors import (
     Rebalanced,
     UnknownTopic,
 )
-from events.kafka._producer import Acknowledged, Producer, Settled
+from events.kafka._producer import Acknowledged, Message, Producer
 
 __all__ = [
     "MAX_POLL_INTERVAL_S",
@@ -31,6 +31,7 @@ __all__ = [
     "BrokersAway",
     "Consumer",
     "Ended",
+    "Message",
     "NoOffset",
     "NotAuthorised",
     "OffsetOutOfRange",
@@ -39,7 +40,6 @@ __all__ = [
     "Producer",
     "Rebalanced",
     "Record",
-    "Settled",
     "UnknownTopic",
     "murmur2",
 ]

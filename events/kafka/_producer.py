@@ -2,15 +2,17 @@
 
 import contextlib
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
-from kafka import KafkaProducer  # type: ignore[import-untyped]  # ships no types
+from kafka import KafkaProducer, TopicPartition  # type: ignore[import-untyped]  # ships no types
 from kafka import errors as theirs
+from kafka.partitioner.default import murmur2  # type: ignore[import-untyped]  # as above
 
 from events.conf import EventsSettings
-from events.envelope import Envelope
 from events.errors import EventsError
 from events.kafka._connection import connection
 from events.kafka._errors import BrokersAway, Ended, NotAuthorised, UnknownTopic, our_error_of_one
@@ -18,20 +20,34 @@ from events.kafka._errors import BrokersAway, Ended, NotAuthorised, UnknownTopic
 _END_WITHIN_S = 3.0
 _TOPIC_WITHIN_S = 1.0
 _REQUEST_BYTES_LEAST = 1_048_576  # the client's own limit of one record, which publish() stays below
+_FAST_BYTES_MOST = 65_536
+_KEYS_REMEMBERED = 100_000
 
 
-@dataclass(frozen=True, slots=True)
-class Acknowledged:
+class Acknowledged(NamedTuple):
     """Where a record came to lie, once all replicas that must have it do."""
 
     partition: int
     offset: int
 
 
-Settled = Callable[[Acknowledged | EventsError], None]
+class Message(Protocol):
+    """What a record is made of."""
+
+    @property
+    def topic(self) -> str: ...
+    @property
+    def key(self) -> str: ...
+    @property
+    def headers(self) -> Iterable[tuple[str, bytes]]: ...
+    @property
+    def value(self) -> bytes: ...
 
 
-class Producer:
+Sent = TypeVar("Sent", bound=Message)
+
+
+class Producer(Generic[Sent]):
     """Sends records in the order given, per partition. The first failure ends it for good: make a new one.
 
     A failed send means "unknown", not "not written". What was given later to the same partition is never written
@@ -55,22 +71,54 @@ class Producer:
             request_timeout_ms=_request_timeout_ms(settings),
             max_block_ms=3_000,
         )
-        self._is_ended = False
+        self._on_their_way: dict[Any, deque[tuple[Sent, Any, float]]] = {}  # by partition: message, future, since
+        self._partitions: dict[str, list[Any]] = {}
+        self._progress = threading.Event()  # something was settled
         self._changed = threading.Event()  # the cluster answered a question, or this producer has ended
+        self.has_failed = False
 
-    def send(self, envelope: Envelope, *, settled: Settled) -> None:
-        """Queue one record; `settled` is called once, on the client's thread, unless the client hangs.
+    def prepare(self, topics: Iterable[str]) -> None:
+        """Ask for these topics and connect to their brokers now, so that the first record need not wait for it.
+
+        Raises BrokersAway. A topic that is not there raises at its first record.
+        """
+        for topic in topics:
+            with contextlib.suppress(UnknownTopic, NotAuthorised):
+                self._find(topic)
+
+    def send(self, message: Sent, *, partitions: int | None = None) -> None:
+        """Queue one record, in the partition of its key among so many (None: as many as the topic has).
 
         Raises BrokersAway (this producer is of no more use), UnknownTopic, NotAuthorised, BrokerRefuses (it is).
         """
-        self._find(envelope.topic)
-        key, headers = envelope.key.encode(), list(envelope.headers)
+        key = message.key.encode()
+        place = self._place(message.topic, key, partitions)
         try:
-            future = self._client.send(envelope.topic, envelope.value, key, headers)
+            future = self._append(place, key, message)
         except theirs.KafkaError as error:
             raise our_error_of_one(error) from error
-        future.add_callback(lambda told: settled(Acknowledged(told.partition, told.offset)))
-        future.add_errback(self._fail, settled)
+        future.add_errback(self._fail)
+        queue = self._on_their_way.get(place)
+        if queue is None:
+            queue = self._on_their_way[place] = deque()
+        queue.append((message, future, time.monotonic()))
+
+    def settled(self, *, wait_s: float) -> Iterator[tuple[Sent, Acknowledged | EventsError]]:
+        """What became of records since the last time, waiting so long for the first."""
+        self._partitions.clear()  # a topic may have gone or grown since
+        if wait_s and not any(queue[0][1].is_done for queue in self._on_their_way.values() if queue):
+            self._progress.wait(wait_s)
+        self._progress.clear()
+        for place, queue in self._on_their_way.items():
+            while queue and queue[0][1].is_done:
+                message, future, _ = queue.popleft()
+                yield message, _outcome(place.partition, future)
+
+    @property
+    def oldest(self) -> tuple[float, str] | None:
+        """Since when (monotonic) the oldest record is on its way, and for which topic."""
+        heads = ((queue[0][2], place.topic) for place, queue in self._on_their_way.items() if queue)
+        return min(heads, default=None)
 
     def close_now(self) -> None:
         """End it without sending what is queued; what is not settled yet fails. Again does no harm."""
@@ -80,37 +128,84 @@ class Producer:
         if not sender.is_alive():
             self._client.close(timeout=0)
 
-    def _fail(self, settled: Settled, error: Exception) -> None:
+    def _append(self, place: Any, key: bytes, message: Sent) -> Any:
+        """Half of what the client's send() costs are checks that publish() made: past them, straight to its queue."""
+        value, headers = message.value, list(message.headers)
+        if len(value) > _FAST_BYTES_MOST:
+            return self._send_checked(place, key, value, headers)
+        accumulator, sender = self._client._accumulator, self._client._sender  # noqa: SLF001 - as said
+        future, _, is_new, _ = accumulator.append(place, None, key, value, headers)
+        if is_new:
+            future.add_callback(self._note_progress)
+            # Once a batch: the client itself does so for every record while more than one batch is queued.
+            sender.wakeup()
+        return future
+
+    def _send_checked(self, place: Any, key: bytes, value: bytes, headers: list[tuple[str, bytes]]) -> Any:
+        """With the client's own limit of size."""
+        future = self._client.send(place.topic, value, key, headers, partition=place.partition)
+        return future.add_callback(self._note_progress)
+
+    def _note_progress(self, _: object) -> None:
+        # Runs on the client's thread, for the first record of each batch: those behind it are settled in the same go.
+        self._progress.set()
+
+    def _fail(self, _: object) -> None:
         # Here and now: back in its loop the client would send the partition's next batch under a new epoch.
         self._client._sender.force_close()  # noqa: SLF001 - as in close_now()
-        self._is_ended = True
+        self.has_failed = True
         self._changed.set()
-        settled(our_error_of_one(error))
+        self._progress.set()
 
-    def _find(self, topic: str) -> None:
+    def _place(self, topic: str, key: bytes, partitions: int | None) -> Any:
+        places = self._partitions.get(topic)
+        if places is None:
+            places = self._partitions[topic] = self._find(topic)
+        number = _positive_hash(key) % (partitions or len(places))
+        if number >= len(places):
+            raise BrokersAway("fewer partitions than were counted")
+        return places[number]
+
+    def _find(self, topic: str) -> list[Any]:
         """See that the topic is there, within 1 s; the client would take 3 s for each record of one that is not."""
         cluster = self._client._metadata  # noqa: SLF001 - the public way there blocks for 3 s
-        if cluster.partitions_for_topic(topic) is not None:
-            return
+        if found := _places(cluster, topic):
+            return found
         with contextlib.suppress(ValueError):  # a name that no topic can have
             cluster.add_topic(topic)
         # Twice: the first answer may be that to a question asked before the topic was added.
         for _ in range(2):
             self._ask(cluster)
-            if cluster.partitions_for_topic(topic) is not None:
-                return
+            if found := _places(cluster, topic):
+                return found
         raise NotAuthorised(topic) if topic in cluster.unauthorized_topics else UnknownTopic(topic)
 
     def _ask(self, cluster: Any) -> None:
         self._changed.clear()
         answer = cluster.request_update()
         answer.add_both(lambda _: self._changed.set())
-        has_changed = not self._is_ended and self._changed.wait(_TOPIC_WITHIN_S)
-        if self._is_ended:
+        has_changed = not self.has_failed and self._changed.wait(_TOPIC_WITHIN_S)
+        if self.has_failed:
             raise Ended("while asking for a topic")
         # An error that a broker sent is an answer, too.
         if not has_changed or not (answer.succeeded() or isinstance(answer.exception, theirs.BrokerResponseError)):
             raise BrokersAway("no metadata")
+
+
+def _outcome(partition: int, future: Any) -> Acknowledged | EventsError:
+    if future.exception is not None:
+        return our_error_of_one(future.exception)
+    return Acknowledged(partition, future.value.offset)
+
+
+def _places(cluster: Any, topic: str) -> list[Any]:
+    return [TopicPartition(topic, number) for number in sorted(cluster.partitions_for_topic(topic) or ())]
+
+
+@lru_cache(_KEYS_REMEMBERED)
+def _positive_hash(key: bytes) -> int:
+    positive: int = murmur2(key) & 0x7FFFFFFF
+    return positive
 
 
 def _request_timeout_ms(settings: EventsSettings) -> int:

@@ -1,15 +1,13 @@
 """The supervised producer: sends, notices what failed or is overdue, and puts a new client in the place of the old.
 
-`relay` gives it records in order and collects what became of them. After a failure everything that was on its way
+`pipeline` gives it records in order and collects what became of them. After a failure everything that was on its way
 is either acknowledged, refused or unknown; what is unknown is still pending in the outbox and is sent again.
 """
 
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import partial
-from queue import Empty, SimpleQueue
 from typing import Self
 
 from events.conf import EventsSettings
@@ -20,8 +18,6 @@ from events.outbox.store import Pending
 _OVERDUE_MARGIN_S = 5.0
 _STALLED_AFTER_S = 3.0
 _ASK_AGAIN_AFTER_S = 1.0
-
-Settlements = SimpleQueue[tuple[Pending, Acknowledged | EventsError]]
 
 
 @dataclass(slots=True)
@@ -48,45 +44,45 @@ class Collected:
 
 
 class SupervisedProducer:
-    """One client after the other; the next one is made by the next send."""
+    """One client after the other; the next one is made by the next send. `partitions` gives a topic's pinned count."""
 
-    def __init__(self, settings: EventsSettings) -> None:
+    def __init__(self, settings: EventsSettings, *, partitions: Callable[[str], int | None]) -> None:
         self._settings = settings
+        self._partitions = partitions
         self._overdue_after_s = settings.producer_delivery_timeout_ms / 1000 + _OVERDUE_MARGIN_S
-        self._client: Producer | None = None
-        self._settlements: Settlements = SimpleQueue()
-        self._on_its_way: dict[int, tuple[float, str]] = {}  # since when, and for which topic; the oldest first
+        self._client: Producer[Pending] | None = None
         self._refused_topics: dict[str, tuple[float, Permanent]] = {}
 
     @property
-    def in_flight(self) -> int:
-        """How many records are on their way."""
-        return len(self._on_its_way)
-
-    @property
     def is_stalled(self) -> bool:
-        """Whether the oldest of them has been so for 3 s."""
+        """Whether the oldest record on its way has been so for 3 s."""
         return self._overdue_topic(_STALLED_AFTER_S) is not None
+
+    def prepare(self) -> None:
+        """Connect before the first record. Raises BrokersAway."""
+        self._get().prepare(self._settings.topics.values())
 
     def send(self, record: Pending) -> None:
         """Give one record to the client.
 
         Raises Permanent: not sent, the others go on. Raises BrokersAway: call `end_after`.
         """
-        self._refuse_again(record.envelope.topic)
-        if self._client is None:
-            self._client = Producer(self._settings)
-        settled = partial(_settle, self._settlements, record)
+        if self._refused_topics:
+            self._refuse_again(record.topic)
+        client = self._get()
+        if client.has_failed:
+            raise Ended("a record before this one failed")
         try:
-            self._client.send(record.envelope, settled=settled)
+            client.send(record, partitions=self._partitions(record.topic))
         except Permanent as error:
-            self._remember(record.envelope.topic, error)
+            self._remember(record.topic, error)
             raise
-        self._on_its_way[record.id] = (time.monotonic(), record.envelope.topic)
 
     def collect(self, *, wait_s: float) -> Collected:
         """What was settled, waiting so long for the first; after a failure the client is ended."""
-        collected = self._sort(self._take(wait_s))
+        if self._client is None:
+            return Collected()
+        collected = self._sort(self._client.settled(wait_s=wait_s))
         if topic := self._overdue_topic(self._overdue_after_s):
             collected.add_failure(topic, BrokersAway("overdue"))
         if collected.broken is not None:
@@ -95,18 +91,22 @@ class SupervisedProducer:
 
     def end(self) -> Collected:
         """End the client for good; what is not settled now is unknown."""
-        if self._client is not None:
-            self._client.close_now()
-        collected = self._sort(self._take(0))
-        # A client that does not end in time may still settle something: into a queue that nobody reads.
-        self._client, self._settlements, self._on_its_way = None, SimpleQueue(), {}
-        return collected
+        client, self._client = self._client, None
+        if client is None:
+            return Collected()
+        client.close_now()
+        return self._sort(client.settled(wait_s=0))
 
     def end_after(self, record: Pending, error: BrokersAway) -> Collected:
         """The same when `send` raised it."""
         collected = self.end()
-        collected.add_failure(record.envelope.topic, error)
+        collected.add_failure(record.topic, error)
         return collected
+
+    def _get(self) -> Producer[Pending]:
+        if self._client is None:
+            self._client = Producer(self._settings)
+        return self._client
 
     def _remember(self, topic: str, error: Permanent) -> None:
         if isinstance(error, UnknownTopic | NotAuthorised):
@@ -117,34 +117,21 @@ class SupervisedProducer:
         until, error = self._refused_topics.get(topic, (0.0, None))
         if error is not None and time.monotonic() < until:
             raise error
+        self._refused_topics.pop(topic, None)
 
     def _overdue_topic(self, after_s: float) -> str | None:
         """The topic of the oldest record on its way, if it has been so for that long."""
-        since, topic = next(iter(self._on_its_way.values()), (time.monotonic(), ""))
-        return topic if time.monotonic() - since > after_s else None
-
-    def _take(self, wait_s: float) -> Iterable[tuple[Pending, Acknowledged | EventsError]]:
-        try:
-            yield self._settlements.get(timeout=wait_s) if wait_s else self._settlements.get_nowait()
-            while True:
-                yield self._settlements.get_nowait()
-        except Empty:
-            return
+        oldest = self._client.oldest if self._client else None
+        return oldest[1] if oldest and time.monotonic() - oldest[0] > after_s else None
 
     def _sort(self, settled: Iterable[tuple[Pending, Acknowledged | EventsError]]) -> Collected:
         collected = Collected()
         for record, outcome in settled:
-            self._on_its_way.pop(record.id, None)
             if isinstance(outcome, Acknowledged):
                 collected.acknowledged.append((record, outcome))
                 continue
-            collected.add_failure(record.envelope.topic, outcome)
+            collected.add_failure(record.topic, outcome)
             if isinstance(outcome, Permanent):
                 collected.refused.append((record, outcome))
-                self._remember(record.envelope.topic, outcome)
+                self._remember(record.topic, outcome)
         return collected
-
-
-def _settle(settlements: Settlements, record: Pending, outcome: Acknowledged | EventsError) -> None:
-    """Runs on the client's thread."""
-    settlements.put((record, outcome))

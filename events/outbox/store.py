@@ -1,23 +1,21 @@
-"""Every statement on the outbox table; no other file has one.
+"""Every statement on the outbox table, but for operators' (`operator_store`); no other file has one.
 
-`publish` inserts; `reader` asks for the pending records, and `relay` marks what Kafka acknowledged, postpones what
-the broker refuses and buries what it refused too often.
+`publish` inserts, in the caller's transaction. The rest runs in the relay's own sessions: `reader` asks for what is
+newly visible, `marker` marks what Kafka acknowledged, `relay` postpones what the broker refuses and buries what it
+refused too often. Why the reading statement is as it is: docs/decisions/reader.md.
 """
 
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
-from django.db import InterfaceError, OperationalError, connection
-from django.db.backends.utils import CursorWrapper
+from django.db import connection
 
 from events.envelope import Envelope, Headers
-from events.errors import Transient
 from events.event import Event
-from events.kafka import Acknowledged, murmur2
+from events.kafka import murmur2
+from events.outbox.session import Session
 
 OrderKey = tuple[str, str]  # topic and key: what keeps its order
 
@@ -25,38 +23,82 @@ SHARDS = 64  # fixed for ever: the table's CHECK knows it too
 
 # One statement takes, in this order, the transaction's number, the key's lock and (by the insert) the id: so that
 # ids within a key follow commit order. The lock is per topic and key; it ends with the transaction.
+# At last the shard's flag (`wakeup`): where a sleeping relay has it up, this transaction's commit wakes it.
 _INSERT = """
 insert into events_outbox (event_id, topic, key, shard, stream, version, type, headers, value)
 select %(event_id)s, %(topic)s, %(key)s, %(shard)s, %(stream)s, %(version)s, %(type)s, %(headers)s, %(value)s
 from (select pg_current_xact_id(), pg_advisory_xact_lock(hashtextextended(%(topic)s || '/' || %(key)s, 0)))
      as taken(xid, locked)
 where xid is not null
-returning xid::text::bigint
+returning xid::text::bigint,
+    case when not pg_try_advisory_xact_lock_shared(1869968387, shard) then pg_notify('events_outbox', shard::text) end
 """
 
-_PENDING = """
-select id, event_id, attempts, topic, key, headers, value
-from events_outbox as record
-where published_at is null and dead_at is null and id <> all(%(taken)s)
-    and not exists (
-        select from unnest(%(held_topics)s::text[], %(held_keys)s::text[]) as held(topic, key)
-        where held.topic = record.topic and held.key = record.key
-    )
+_COLUMNS = """
+id, shard, topic, key, attempts, extract(epoch from next_attempt_at - clock_timestamp())::float8 as wait_s,
+extract(epoch from created_at)::float8 as created_at, event_id, headers, value,
+octet_length(headers) + octet_length(value) + 200 as bytes
+"""
+_IS_PENDING = "published_at is null and dead_at is null"
+
+# Above `high`: the next ones. Up to `high`: those whose transaction was not visible in the read before this one;
+# none of them can lie below the floors of the transactions that were running then and have ended since.
+# Both from one snapshot, which comes along. The running sum holds a read within its bytes, but gives one row at least.
+READ = f"""
+select case when it.id is null or it.running = it.bytes then pg_current_snapshot()::text end, it.*
+from (select 1) as one left join (
+    select * from (
+        select *, sum(bytes) over (order by id)::bigint as running from (
+            (
+                select {_COLUMNS} from events_outbox
+                where {_IS_PENDING} and shard = any(%(mine)s) and id <= %(high)s
+                    and not pg_visible_in_snapshot(xid, %(before)s::pg_snapshot)
+                    and id > (
+                        select least(%(floor)s::bigint, min(floors.floor))
+                        from unnest(%(running)s::bigint[], %(floors)s::bigint[]) as floors(xid, floor)
+                        where pg_visible_in_snapshot(floors.xid::text::xid8, pg_current_snapshot())
+                    )
+                order by id limit %(limit)s
+            )
+            union all
+            (
+                select {_COLUMNS} from events_outbox
+                where {_IS_PENDING} and shard = any(%(mine)s) and id > %(high)s
+                order by id limit %(limit)s
+            )
+        ) as late_and_next
+    ) as counted
+    where running - bytes < %(bytes_most)s
+) as it on true
+order by it.id
+"""  # noqa: S608 - pieced together from constants
+
+_IDS_OF_KEY = f"""
+select id from events_outbox
+where key = %(key)s and topic = %(topic)s and id > %(after)s and {_IS_PENDING}
 order by id limit %(limit)s
-"""
+"""  # noqa: S608 - as above
 
-_HELD_BACK = """
-select topic, key, extract(epoch from next_attempt_at - clock_timestamp())::float
-from events_outbox
-where published_at is null and dead_at is null and next_attempt_at > clock_timestamp()
-"""
+_BY_ID = f"""
+select * from (
+    select *, sum(bytes) over (order by id)::bigint as running from (
+        select {_COLUMNS} from events_outbox where id = any(%(ids)s) and {_IS_PENDING}
+    ) as them
+) as counted
+where running - bytes < %(bytes_most)s
+order by id
+"""  # noqa: S608 - as above
 
 # Sorted, so that two relays' marks cannot deadlock; the first mark wins.
 _MARK = """
-update events_outbox as record
-set published_at = clock_timestamp(), partition = acknowledged.partition, "offset" = acknowledged.at
-from unnest(%s::bigint[], %s::int[], %s::bigint[]) as acknowledged(id, partition, at)
-where record.id = acknowledged.id and record.published_at is null
+with marked as (
+    update events_outbox as record
+    set published_at = clock_timestamp(), partition = acknowledged.partition, "offset" = acknowledged.at
+    from unnest(%s::bigint[], %s::int[], %s::bigint[]) as acknowledged(id, partition, at)
+    where record.id = acknowledged.id and record.published_at is null
+    returning 1
+)
+select count(*), pg_current_xact_id()::text::bigint from marked
 """
 
 _POSTPONE = """
@@ -71,29 +113,67 @@ set attempts = attempts + 1, error = %s, next_attempt_at = null, dead_at = clock
 where id = %s and published_at is null
 """
 
+# A restored outbox brings transaction numbers of another cluster, which lie in the future of this one and would look
+# late at every read. 3 is the first number that a transaction may have.
+_FORGET_FOREIGN_NUMBERS = f"""
+update events_outbox set xid = '3' where {_IS_PENDING} and xid >= pg_current_xact_id()
+"""  # noqa: S608 - as above
 
-class DatabaseAway(Transient):
-    """PostgreSQL did not answer, or ended the session."""
+_BACKLOG = f"""
+select count(*), extract(epoch from clock_timestamp() - min(created_at))::float8
+from (select created_at from events_outbox where {_IS_PENDING} order by id limit %s) as lowest
+"""  # noqa: S608 - as above
+
+_Header = tuple[str, bytes]
+_headers = msgspec.msgpack.Decoder(list[_Header])
 
 
-@dataclass(frozen=True, slots=True)
-class Pending:
+class Pending(NamedTuple):
     """One record that Kafka has not acknowledged; `attempts` counts how often it was refused."""
 
     id: int
-    event_id: UUID
+    shard: int
+    topic: str
+    key: str
     attempts: int
-    envelope: Envelope
+    wait_s: float | None  # until its next attempt, where it was refused
+    created_at: float  # seconds since 1970
+    event_id: UUID
+    kept_headers: bytes
+    value: bytes
+    bytes: int
 
     @property
     def order_key(self) -> OrderKey:
         """Records that share it must arrive in the order of their ids."""
-        return self.envelope.topic, self.envelope.key
+        return self.topic, self.key
+
+    @property
+    def headers(self) -> list[_Header]:
+        """As Kafka gets them."""
+        return _headers.decode(self.kept_headers)
 
     @property
     def traceparent(self) -> str | None:
         """The trace of the change that published it."""
-        return next((value.decode() for name, value in self.envelope.headers if name == "traceparent"), None)
+        return next((value.decode() for name, value in self.headers if name == "traceparent"), None)
+
+
+class Mark(NamedTuple):
+    """Where Kafka put a record, which the outbox does not know yet."""
+
+    id: int
+    shard: int
+    partition: int
+    offset: int
+
+
+class Seen(NamedTuple):
+    """What one reading statement saw: its snapshot, and records in the order of their ids."""
+
+    snapshot: str
+    records: list[Pending]
+    bytes: int
 
 
 def insert(event: Event, *, event_id: UUID, envelope: Envelope) -> int:
@@ -114,60 +194,59 @@ def insert(event: Event, *, event_id: UUID, envelope: Envelope) -> int:
         return int(cursor.fetchone()[0])
 
 
-def pending(*, limit: int, taken: Collection[int], held: Collection[OrderKey]) -> list[Pending]:
-    """The lowest pending records but for those taken and those of a held key. Raises DatabaseAway."""
-    values: dict[str, Any] = {
-        "limit": limit,
-        "taken": list(taken),
-        "held_topics": [topic for topic, _ in held],
-        "held_keys": [key for _, key in held],
-    }
-    with _relays_cursor() as cursor:
-        cursor.execute(_PENDING, values)
-        return [_pending(row) for row in cursor.fetchall()]
+def read(session: Session, wanted: Mapping[str, Any]) -> Seen:
+    """Late and next records; `wanted` has the parameters of READ. Raises DatabaseAway."""
+    rows = session.run(READ, wanted)
+    if rows[0][1] is None:
+        return Seen(rows[0][0], [], 0)
+    return Seen(rows[0][0], [Pending._make(row[1:12]) for row in rows], rows[-1][12])
 
 
-def held_back() -> dict[OrderKey, float]:
-    """The keys whose first record was refused, with the seconds until its next attempt. Raises DatabaseAway."""
-    with _relays_cursor() as cursor:
-        cursor.execute(_HELD_BACK)
-        return {(topic, key): wait_s for topic, key, wait_s in cursor.fetchall()}
+def ids_of_key(session: Session, key: OrderKey, *, after: int, limit: int) -> list[int]:
+    """The ids of a key's pending records above `after`, in order. Raises DatabaseAway."""
+    wanted = {"topic": key[0], "key": key[1], "after": after, "limit": limit}
+    return [record_id for (record_id,) in session.run(_IDS_OF_KEY, wanted)]
 
 
-def mark(acknowledged: Mapping[int, Acknowledged]) -> None:
-    """Set records published, by id, with their place in Kafka. Raises DatabaseAway."""
-    places = sorted(acknowledged.items())
-    ids = [record_id for record_id, _ in places]
-    with _relays_cursor() as cursor:
-        cursor.execute(_MARK, [ids, [at.partition for _, at in places], [at.offset for _, at in places]])
+def by_id(session: Session, ids: Sequence[int], *, bytes_most: int) -> list[Pending]:
+    """The pending ones of these, in order, as many as their bytes allow and one at least. Raises DatabaseAway."""
+    rows = session.run(_BY_ID, {"ids": list(ids), "bytes_most": bytes_most})
+    return [Pending._make(row[:11]) for row in rows]
 
 
-def postpone(record_id: int, *, error: str, wait_s: float) -> None:
+def mark(session: Session, marks: Iterable[Mark]) -> int:
+    """Set records published, with their place in Kafka; gives the transaction's number. Raises DatabaseAway."""
+    owed = sorted(marks)
+    columns = [[one.id for one in owed], [one.partition for one in owed], [one.offset for one in owed]]
+    ((_, number),) = session.run(_MARK, columns)
+    return int(number)
+
+
+def take_number(session: Session) -> int:
+    """The number of a transaction that begins now. Raises DatabaseAway."""
+    ((number,),) = session.run("select pg_current_xact_id()::text::bigint")
+    return int(number)
+
+
+def postpone(session: Session, record_id: int, *, error: str, wait_s: float) -> None:
     """Count one attempt; the next is due after `wait_s`. Raises DatabaseAway."""
-    with _relays_cursor() as cursor:
-        cursor.execute(_POSTPONE, [error, wait_s, record_id])
+    session.run(_POSTPONE, [error, wait_s, record_id])
 
 
-def bury(record_id: int, *, error: str) -> None:
+def bury(session: Session, record_id: int, *, error: str) -> None:
     """Count the last attempt and set the record dead. Raises DatabaseAway."""
-    with _relays_cursor() as cursor:
-        cursor.execute(_BURY, [error, record_id])
+    session.run(_BURY, [error, record_id])
 
 
-@contextmanager
-def _relays_cursor() -> Iterator[CursorWrapper]:
-    """A cursor; whatever ended its session, the next one gets a new session."""
-    try:
-        with connection.cursor() as cursor:
-            yield cursor
-    except (OperationalError, InterfaceError) as error:
-        connection.close()
-        raise DatabaseAway(type(error).__name__) from error
+def forget_foreign_numbers(session: Session) -> None:
+    """Make a restored outbox readable. Raises DatabaseAway."""
+    session.run(_FORGET_FOREIGN_NUMBERS)
 
 
-def _pending(row: tuple[Any, ...]) -> Pending:
-    record_id, event_id, attempts, topic, key, headers, value = row
-    return Pending(record_id, event_id, attempts, Envelope(topic, key, decode_headers(headers), value))
+def backlog(session: Session, *, at_most: int) -> tuple[int, float]:
+    """How many records are pending, counted up to `at_most`, and the age of the oldest in seconds."""
+    ((records, age_s),) = session.run(_BACKLOG, [at_most])
+    return int(records), float(age_s or 0)
 
 
 def shard_of(key: str) -> int:
@@ -177,10 +256,10 @@ def shard_of(key: str) -> int:
 
 
 def encode_headers(headers: Headers) -> bytes:
-    """Headers as the column keeps them: a JSON array of [name, text] pairs."""
-    return msgspec.json.encode([(name, value.decode()) for name, value in headers])
+    """Headers as the column keeps them: MessagePack of [name, bytes] pairs, which the relay reads fastest."""
+    return msgspec.msgpack.encode(list(headers))
 
 
 def decode_headers(column: bytes) -> Headers:
     """The headers that `encode_headers` kept."""
-    return [(name, value.encode()) for name, value in msgspec.json.decode(column, type=list[tuple[str, str]])]
+    return _headers.decode(column)

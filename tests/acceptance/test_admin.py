@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
+from msgspec import msgpack
 
 from tests.acceptance.web import PASSWORD, Answer, Web
 
@@ -76,7 +77,7 @@ def test_the_command_publishes_the_event_in_the_systems_name(web: Web, root: str
 
     assert made_as == [True, True, "active"]
     assert kind == "user.registered"
-    assert dict(json.loads(bytes(headers)))["ce_authtype"] == "system"
+    assert dict(msgpack.decode(bytes(headers)))["ce_authtype"] == b"system"
     assert json.loads(bytes(value))["email"] == "root@example.com"
 
 

@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+from msgspec import msgpack
 
 from tests.acceptance.web import ME, PASSWORD, REGISTER, Web, bearer
 
@@ -46,7 +47,7 @@ def test_the_event_goes_into_the_outbox_with_the_users_own_trace(web: Web) -> No
     user_id = web.call("POST", REGISTER, body, traceparent=trace).json["user"]["id"]
 
     [(headers, value)] = web.sql("select headers, value from events_outbox where key = %s", user_id)
-    told = dict(json.loads(bytes(headers)))
+    told = {name: value.decode() for name, value in msgpack.decode(bytes(headers))}
     assert (told["ce_type"], told["ce_authtype"], told["ce_authid"]) == ("user.registered", "user", user_id)
     assert told["traceparent"] == trace
     data = json.loads(bytes(value))

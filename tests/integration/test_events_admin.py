@@ -1,4 +1,7 @@
-"""The operators' pages of outbox and parked deliveries: to be looked at, without the data of any event."""
+"""The operators' pages of outbox and parked deliveries: to be looked at, without the data of any event.
+
+What the one action does: `test_outbox_operations`.
+"""
 
 import pytest
 from django.contrib import admin
@@ -42,14 +45,20 @@ def one_parked() -> ParkedDelivery:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("model", [OutboxRecord, ParkedDelivery])
-def test_nothing_can_be_added_changed_or_deleted(model: type[OutboxRecord | ParkedDelivery]) -> None:
+@pytest.mark.parametrize(("model", "actions"), [(OutboxRecord, {"requeue_dead"}), (ParkedDelivery, set[str]())])
+def test_nothing_can_be_added_changed_or_deleted(model: type[OutboxRecord | ParkedDelivery], actions: set[str]) -> None:
     page, request = admin.site._registry[model], as_superuser()
     assert page.has_view_permission(request)
     assert not page.has_add_permission(request)
     assert not page.has_change_permission(request)
     assert not page.has_delete_permission(request)
-    assert page.get_actions(request) == {}
+    assert set(page.get_actions(request)) == actions
+
+
+def test_who_may_not_change_records_may_not_requeue_them() -> None:
+    request = as_superuser()
+    request.user = get_user_model()(username="ann", is_superuser=False, is_staff=True)
+    assert admin.site._registry[OutboxRecord].get_actions(request) == {}
 
 
 def test_the_outbox_shows_states_and_no_data() -> None:

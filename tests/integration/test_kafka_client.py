@@ -5,8 +5,6 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
-from functools import partial
-from queue import SimpleQueue
 from uuid import uuid4
 
 import pytest
@@ -20,12 +18,12 @@ from events.kafka import Acknowledged, BrokerRefuses, BrokersAway, Ended, Produc
 from tests.integration.raw_records import Topic
 from tests.integration.relaying import all_records, wait_for
 
-Outcomes = SimpleQueue[Acknowledged | EventsError]
+Client = Producer[Envelope]
 
 
 @pytest.fixture
-def producer(parts: Stack) -> Iterator[Producer]:
-    producer = Producer(EventsSettings.current())
+def producer(parts: Stack) -> Iterator[Client]:
+    producer = Client(EventsSettings.current())
     yield producer
     producer.close_now()
 
@@ -50,43 +48,65 @@ def record(topic: str, value: bytes = b"{}", key: str = "k") -> Envelope:
     return Envelope(topic, key, (("h", b"1"), ("h", b"2")), value)
 
 
-def test_a_record_is_acknowledged_with_its_place(producer: Producer, topic: Topic) -> None:
-    outcomes: Outcomes = SimpleQueue()
-    producer.send(record(topic.name), settled=outcomes.put)
-    producer.send(record(topic.name), settled=outcomes.put)
-    first, second = outcomes.get(timeout=10), outcomes.get(timeout=10)
+def outcomes_of(producer: Client, number: int) -> list[tuple[bytes, Acknowledged | EventsError]]:
+    """What became of so many records: value and outcome."""
+    settled: list[tuple[Envelope, Acknowledged | EventsError]] = []
+    wait_for(lambda: settled.extend(producer.settled(wait_s=0.1)) or len(settled) >= number)
+    assert len(settled) == number
+    return [(envelope.value, outcome) for envelope, outcome in settled]
+
+
+def outcome_of_one(producer: Client) -> Acknowledged | EventsError:
+    ((_, outcome),) = outcomes_of(producer, 1)
+    return outcome
+
+
+def test_a_record_is_acknowledged_with_its_place(producer: Client, topic: Topic) -> None:
+    producer.send(record(topic.name))
+    producer.send(record(topic.name))
+    (_, first), (_, second) = outcomes_of(producer, 2)
     assert isinstance(first, Acknowledged)
     assert second == Acknowledged(first.partition, 1)
     assert [read.headers for read in all_records(topic.name)] == [[("h", b"1"), ("h", b"2")]] * 2
 
 
-def test_close_now_ends_a_producer_whose_broker_does_not_answer(
-    producer: Producer, topic: Topic, broker: Stack
+def test_what_goes_past_the_client_s_own_send_is_written_as_if_it_had_gone_through(
+    producer: Client, topic: Topic
 ) -> None:
-    outcomes: Outcomes = SimpleQueue()
-    producer.send(record(topic.name), settled=outcomes.put)
-    assert isinstance(outcomes.get(timeout=10), Acknowledged)
+    headers = [("h", b"1"), ("\u00fc", b""), ("h", b"2")]
+    through = [topic.producer.send(topic.name, b"{}", key.encode(), headers) for key in ("a", "b", "c", "d")]
+    for key in ("a", "b", "c", "d"):
+        producer.send(Envelope(topic.name, key, headers, b"{}"))
+    outcomes_of(producer, 4)
+    assert all(sent.get(10) for sent in through)
+    written = [(read.partition, read.key, read.headers, read.value) for read in all_records(topic.name)]
+    assert len(written) == 8
+    assert all(written.count(one) == 2 for one in written)
+
+
+def test_close_now_ends_a_producer_whose_broker_does_not_answer(producer: Client, topic: Topic, broker: Stack) -> None:
+    producer.send(record(topic.name))
+    assert isinstance(outcome_of_one(producer), Acknowledged)
     before = threading.active_count()
     broker.kafka.pause()
-    producer.send(record(topic.name), settled=outcomes.put)
+    producer.send(record(topic.name))
     began = time.monotonic()
     producer.close_now()
     assert time.monotonic() - began < 2
-    assert isinstance(outcomes.get(timeout=1), Ended)
+    assert isinstance(outcome_of_one(producer), Ended)
     assert threading.active_count() == before - 1
     producer.close_now()
     with pytest.raises(Ended):
-        producer.send(record(topic.name), settled=outcomes.put)
+        producer.send(record(topic.name))
 
 
 def test_the_first_refusal_ends_it_before_anything_behind_is_written(narrow_topic: str) -> None:
-    plain = Producer(replace(EventsSettings.current(), producer_compression="none", producer_linger_ms=200))
-    outcomes: dict[bytes, Acknowledged | EventsError] = {}
+    plain = Client(replace(EventsSettings.current(), producer_compression="none", producer_linger_ms=200))
     for value in (b"1", b"2", b"x" * 5_000, b"3", b"4"):
-        plain.send(record(narrow_topic, value), settled=partial(outcomes.__setitem__, value))
-    wait_for(lambda: len(outcomes) == 5)
+        plain.send(record(narrow_topic, value))
+    outcomes = outcomes_of(plain, 5)
     plain.close_now()
-    assert {value[:1]: type(outcome) for value, outcome in outcomes.items()} == {
+    assert {value[:1]: type(outcome) for value, outcome in outcomes} == {
         b"1": Acknowledged,
         b"2": Acknowledged,
         b"x": BrokerRefuses,
@@ -96,32 +116,29 @@ def test_the_first_refusal_ends_it_before_anything_behind_is_written(narrow_topi
     assert [read.value for read in all_records(narrow_topic)] == [b"1", b"2"]
 
 
-def test_a_record_above_the_client_s_own_limit_is_refused_and_harms_no_other(producer: Producer, topic: Topic) -> None:
-    outcomes: Outcomes = SimpleQueue()
+def test_a_record_above_the_client_s_own_limit_is_refused_and_harms_no_other(producer: Client, topic: Topic) -> None:
     with pytest.raises(BrokerRefuses, match="MessageSizeTooLargeError"):
-        producer.send(record(topic.name, b"x" * 1_100_000), settled=outcomes.put)
-    producer.send(record(topic.name), settled=outcomes.put)
-    assert isinstance(outcomes.get(timeout=10), Acknowledged)
+        producer.send(record(topic.name, b"x" * 1_100_000))
+    producer.send(record(topic.name))
+    assert isinstance(outcome_of_one(producer), Acknowledged)
 
 
-def test_a_missing_topic_is_told_soon_and_harms_no_other(producer: Producer, topic: Topic) -> None:
-    outcomes: Outcomes = SimpleQueue()
+def test_a_missing_topic_is_told_soon_and_harms_no_other(producer: Client, topic: Topic) -> None:
     for name in (f"test-missing-{uuid4().hex}", "no topic's name"):
         began = time.monotonic()
         with pytest.raises(UnknownTopic):
-            producer.send(record(name), settled=outcomes.put)
+            producer.send(record(name))
         assert time.monotonic() - began < 2
-    producer.send(record(topic.name), settled=outcomes.put)
-    assert isinstance(outcomes.get(timeout=10), Acknowledged)
+    producer.send(record(topic.name))
+    assert isinstance(outcome_of_one(producer), Acknowledged)
 
 
 def test_a_producer_starts_with_nobody_there_and_says_so_within_seconds() -> None:
     nobody = replace(EventsSettings.current(), brokers=("127.0.0.1:1",))
-    outcomes: Outcomes = SimpleQueue()
     began = time.monotonic()
-    lonely = Producer(nobody)
+    lonely = Client(nobody)
     with pytest.raises(BrokersAway):
-        lonely.send(record("any"), settled=outcomes.put)
+        lonely.send(record("any"))
     lonely.close_now()
     assert time.monotonic() - began < 3
-    assert outcomes.empty()
+    assert list(lonely.settled(wait_s=0)) == []

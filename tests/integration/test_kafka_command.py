@@ -13,6 +13,9 @@ from pytest_django import Settings
 
 from devstack import Stack
 from events.conf import EventsSettings
+from events.models import TopicPartitions
+
+pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
@@ -39,6 +42,37 @@ def test_create_makes_each_topic_and_its_dead_letter_topic_once(name: str) -> No
     assert kafka("topics", "create") == [f"{name}: created", f"{name}.dlq: created"]
     assert kafka("topics", "create") == [f"{name}: exists already", f"{name}.dlq: exists already"]
     assert [retention_ms(name), retention_ms(f"{name}.dlq")] == ["604800000", "604800000"]
+
+
+def pinned() -> dict[str, int]:
+    return dict(TopicPartitions.objects.values_list("topic", "partitions"))
+
+
+def test_create_pins_how_many_partitions_there_are(name: str, settings: Settings) -> None:
+    kafka("topics", "create")
+    assert pinned() == {name: 2, f"{name}.dlq": 2}
+
+    TopicPartitions.objects.all().delete()
+    settings.EVENTS = {**settings.EVENTS, "PARTITIONS": 5}
+    kafka("topics", "create")
+    assert pinned() == {name: 2, f"{name}.dlq": 2}
+
+
+def test_a_topic_that_is_gone_is_made_anew_with_the_pinned_partitions(name: str) -> None:
+    TopicPartitions.objects.create(topic=name, partitions=4)
+    assert kafka("topics", "create") == [f"{name}: created", f"{name}.dlq: created"]
+    assert kafka("topics", "describe", name)[0] == f"{name}: 4 partitions"
+    assert pinned() == {name: 4, f"{name}.dlq": 2}
+
+
+def test_another_count_than_the_pinned_one_is_told_and_the_pin_stays(name: str) -> None:
+    kafka("topics", "create")
+    TopicPartitions.objects.filter(topic=name).update(partitions=1)
+    assert kafka("topics", "create") == [
+        f"{name}: exists already, with 2 partitions where 1 are pinned: see `kafka topics grow`",
+        f"{name}.dlq: exists already",
+    ]
+    assert pinned() == {name: 1, f"{name}.dlq": 2}
 
 
 def test_list_names_them(name: str) -> None:

@@ -1,6 +1,5 @@
 """publish(): one record in the caller's own transaction, or a refusal."""
 
-import json
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -8,6 +7,7 @@ from uuid import UUID
 import pytest
 from django.db import transaction
 from django.utils import timezone
+from msgspec import msgpack
 
 from events.envelope import Actor
 from events.models import OutboxRecord
@@ -78,7 +78,7 @@ def test_a_commit_leaves_exactly_one_record_that_holds_what_kafka_will_get() -> 
     record = OutboxRecord.objects.get()
     assert (record.topic, record.key, record.type) == ("user.events", "user-1", "test.noted")
     assert bytes(record.value) == '{"of":"user-1","n":1,"text":"Zoë"}'.encode()
-    headers = dict(json.loads(bytes(record.headers)))
+    headers = {name: value.decode() for name, value in msgpack.decode(bytes(record.headers))}
     happened = datetime.fromisoformat(headers.pop("ce_time"))
     event_id = UUID(headers.pop("ce_id"))
     assert headers == {

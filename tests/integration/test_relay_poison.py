@@ -20,7 +20,7 @@ from pytest_django import Settings
 from events.conf import EventsSettings
 from events.kafka import Admin
 from events.models import OutboxRecord
-from events.outbox.relay import ATTEMPTS_MOST
+from events.outbox.pipeline import ATTEMPTS_MOST
 from tests.integration.relaying import (
     Elsewhere,
     Noted,

@@ -1,11 +1,16 @@
 """`manage.py relay_outbox`: outbox → Kafka, until SIGTERM."""
 
+import sys
+from argparse import ArgumentTypeError
+from collections.abc import Callable
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
 from events.conf import EventsSettings
-from events.outbox.relay import Relay
+from events.outbox.progress import backlog_measured, progress_shown
+from events.outbox.relay import BATCH, Relay, Until
+from events.outbox.store import SHARDS
 from events.probes import probes
 from events.stop import stop_on_signals
 
@@ -13,16 +18,31 @@ from events.stop import stop_on_signals
 class Command(BaseCommand):
     """Builds the relay and runs it."""
 
-    help = "Send what the outbox holds to Kafka; several may run, one works and the others stand by."
+    help = "Send what the outbox holds to Kafka; several share the work."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """The command's own options."""
-        parser.add_argument("--once", action="store_true", help="end when nothing is left that can be sent")
+        parser.add_argument("--once", action="store_true", help="end when nothing is left that can be sent now")
+        parser.add_argument("--drain", action="store_true", help="end when nothing is pending at all")
+        parser.add_argument("--shards", type=_up_to(SHARDS), default=SHARDS, help="own so many of the 64 at most")
+        parser.add_argument("--batch-size", type=_up_to(100_000), default=BATCH, help="records a read")
         parser.add_argument("--port", type=int, help="of the probes; 0: a free one, which is logged")
 
     def handle(self, **options: Any) -> None:
         """Run until asked to stop."""
         settings = EventsSettings.current()
         port = settings.relay_port if options["port"] is None else options["port"]
+        until = Until(once=options["once"], drained=options["drain"])
         with stop_on_signals(settings.stop_within_s) as stop, probes(settings.probes_host, port) as health:
-            Relay(settings=settings, health=health).run(stop, once=options["once"])
+            relay = Relay(settings=settings, health=health, shards=options["shards"], batch=options["batch_size"])
+            with backlog_measured(settings.database_direct_url), progress_shown(sys.stderr):
+                relay.run(stop, until=until)
+
+
+def _up_to(most: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        if text.isdigit() and 1 <= int(text) <= most:
+            return int(text)
+        raise ArgumentTypeError(f"1 to {most}")
+
+    return number

@@ -18,8 +18,8 @@ def test_two_stacks_at_once_have_different_ports_and_data(one: Stack) -> None:
         ports = [
             port for name in ("one", "two") for part in parts_of(own_name(name)).values() for port in part["ports"]
         ]
-        assert len(ports) == 10
-        assert len(set(ports)) == 10
+        assert len(ports) == 14
+        assert len(set(ports)) == 14
         with psycopg.connect(one.environ["DATABASE_URL"], autocommit=True) as database:
             database.execute("CREATE TABLE only_here ()")
         with psycopg.connect(two.environ["DATABASE_URL"]) as database, pytest.raises(psycopg.errors.UndefinedTable):

@@ -1,0 +1,125 @@
+"""Operators' statements on the outbox table: requeue, prune, status. Those of publish and relay are in `store`.
+
+They run on Django's own connection: `requeue`, `retention`, the command `outbox` and the doctor call them. None sets a
+record back, and none touches one that is pending.
+"""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from django.db import connection
+
+from events.outbox.store import OrderKey
+
+_DEAD = "select id from events_outbox where dead_at is not null and topic = coalesce(%s, topic) order by id"
+
+_KEYS = "select distinct topic, key from events_outbox where id = any(%s) and dead_at is not null"
+
+# The very lock of publish(): what this transaction writes then comes behind whatever others wrote of the key.
+_LOCK = """
+select pg_advisory_xact_lock(hashtextextended(topic || '/' || key, 0))
+from unnest(%s::text[], %s::text[]) as keys(topic, key)
+"""
+
+# A statement of its own, so that it sees what was committed while it waited for the locks. Defaults are drawn row by
+# row after the sort: first the transaction's number, then the id. And, as publish() does: wake a relay that sleeps.
+_COPY = """
+insert into events_outbox (event_id, topic, key, shard, stream, version, type, headers, value, requeue_of)
+select event_id, topic, key, shard, stream, version, type, headers, value, id
+from events_outbox as dead
+where id = any(%(ids)s) and dead_at is not null and (
+    %(again)s or not exists (select from events_outbox as copy where copy.key = dead.key and copy.requeue_of = dead.id)
+)
+order by id
+returning requeue_of,
+    case when not pg_try_advisory_xact_lock_shared(1869968387, shard) then pg_notify('events_outbox', shard::text) end
+"""
+
+# Ids go with time, near enough: along the primary key the oldest come first, and no further index is needed.
+_DELETE = """
+with looked_at as (
+    select id, created_at, published_at < %(before)s and dead_at is null as is_old
+    from events_outbox where id > %(after)s order by id limit %(limit)s
+), deleted as (
+    delete from events_outbox as record using looked_at
+    where record.id = looked_at.id and looked_at.is_old
+    returning 1
+)
+select max(id), min(created_at), (select count(*) from deleted) from looked_at
+"""
+
+_STATUS = """
+select topic, count(*) filter (where dead_at is null), count(*) filter (where dead_at is not null),
+    extract(epoch from clock_timestamp() - min(created_at) filter (where dead_at is null))::float8
+from events_outbox where published_at is null group by topic order by topic
+"""
+
+_FOREIGN_NUMBERS = """
+select count(*) from events_outbox
+where published_at is null and dead_at is null and xid >= pg_snapshot_xmax(pg_current_snapshot())
+"""
+
+
+class Looked(NamedTuple):
+    """What one step of pruning did: the last id that it saw (None: there are no more), and how old the oldest was."""
+
+    last_id: int | None
+    oldest_at: datetime | None
+    deleted: int
+
+
+class TopicStatus(NamedTuple):
+    """What one topic is owed; `oldest_s` is the age of its oldest pending record."""
+
+    topic: str
+    pending: int
+    dead: int
+    oldest_s: float | None
+
+
+def dead_ids(*, topic: str | None) -> list[int]:
+    """The ids of all dead records, or of those for one topic, in order. Reads the whole table."""
+    return [record_id for (record_id,) in _rows(_DEAD, [topic])]
+
+
+def keys_of_dead(ids: Collection[int]) -> set[OrderKey]:
+    """The topics and keys of those of these records that are dead."""
+    return {(topic, key) for topic, key in _rows(_KEYS, [list(ids)])}
+
+
+def lock_keys(keys: Sequence[OrderKey]) -> None:
+    """Take the lock of each key, in the order given, until the transaction ends."""
+    _rows(_LOCK, [[topic for topic, _ in keys], [key for _, key in keys]])
+
+
+def copy_dead(ids: Collection[int], *, again: bool) -> list[int]:
+    """Insert a pending copy of each dead record, in the order of their ids; gives the ids that were copied.
+
+    With `again` also of those that have a copy. Their keys must be locked.
+    """
+    rows = _rows(_COPY, {"ids": list(ids), "again": again})
+    return sorted(requeued for requeued, _ in rows)
+
+
+def delete_published(*, before: datetime, after: int, limit: int) -> Looked:
+    """Look at `limit` records above the id `after`; delete those published `before`, and neither pending nor dead."""
+    (row,) = _rows(_DELETE, {"before": before, "after": after, "limit": limit})
+    return Looked(*row)
+
+
+def status() -> list[TopicStatus]:
+    """Each topic that is owed something, or has dead records. Reads the whole table."""
+    return [TopicStatus(*row) for row in _rows(_STATUS)]
+
+
+def foreign_numbers() -> int:
+    """How many pending records have a transaction's number that this cluster has not given out yet."""
+    ((records,),) = _rows(_FOREIGN_NUMBERS)
+    return int(records)
+
+
+def _rows(statement: str, parameters: Any = None) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return list(cursor.fetchall())

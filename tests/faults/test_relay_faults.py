@@ -1,0 +1,155 @@
+"""Two relays under faults and load: all arrives, each key in order, and twice only what was on its way.
+
+The ledger judges. Whether the second relay shares the work or stands by: each test holds for both.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import pytest
+
+from devstack import Stack
+from tests.faults.fleet import Fleet, Process
+from tests.faults.ledger import Fault, Verdict
+from tests.faults.proxy import in_front_of
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+WINDOW = 2_000  # what one relay has read and not yet marked, at most
+SHORT = {"KAFKA_PRODUCER_DELIVERY_TIMEOUT_MS": "2000"}
+
+
+class Scene:
+    """Two relays and a load, what was broken when, and the judgement at the end."""
+
+    def __init__(self, fleet: Fleet, verdict: Callable[[], Verdict]) -> None:
+        self.fleet = fleet
+        self._verdict = verdict
+        self._writer: Process | None = None
+        self._faults: list[Fault] = []
+
+    def begins(self, first: dict[str, str] | None = None, second: dict[str, str] | None = None) -> list[Process]:
+        """The relays, with environments of their own, at work."""
+        self._writer = self.fleet.writer()
+        relays = [self._relay(**(environ or {})) for environ in (first, second)]
+        for relay in relays:
+            self.fleet.wait(partial(self.fleet.has_session, relay))
+        self.goes_on()
+        return relays
+
+    def another(self, **environ: str) -> Process:
+        """One more relay, which has arrived."""
+        relay = self._relay(**environ)
+        self.fleet.wait(lambda: self.fleet.has_session(relay))
+        self.goes_on()
+        return relay
+
+    def _relay(self, **environ: str) -> Process:
+        return self.fleet.relay(OUTBOX_WINDOW=str(WINDOW), **environ)
+
+    def goes_on(self, records: int = 100) -> None:
+        self.fleet.wait_for_more(records)
+
+    @contextmanager
+    def fault(self, *, recovers_within_s: float = 0) -> Iterator[None]:
+        """Something is broken for as long as the block takes, and what it broke for so long after it."""
+        since = time.time()
+        yield
+        self._faults.append(Fault(since, time.time() + recovers_within_s))
+
+    def ends_well(self, *, copies_most: int = WINDOW) -> None:
+        """The load stops, the outbox drains, and the judge is content."""
+        assert self._writer
+        assert self._writer.terminate() == 0
+        self.fleet.wait_until_drained()
+        verdict = self._verdict()
+        assert verdict.written > 200
+        assert verdict.unexplained(self._faults) == []
+        assert verdict.figures["duplicates"] <= copies_most
+        assert self.fleet.dead() == 0
+
+
+@pytest.fixture
+def scene(fleet: Fleet, verdict: Callable[[], Verdict]) -> Scene:
+    return Scene(fleet, verdict)
+
+
+def test_relays_that_come_and_go_by_sigterm_send_nothing_twice(scene: Scene) -> None:
+    for relay in scene.begins():
+        assert relay.terminate() == 0
+        scene.another()
+    scene.ends_well(copies_most=0)
+
+
+def test_each_relay_is_killed(scene: Scene) -> None:
+    relays = scene.begins()
+    for relay in relays:
+        with scene.fault(recovers_within_s=1):
+            relay.kill()
+        scene.another()
+    scene.ends_well(copies_most=2 * WINDOW)
+
+
+def test_a_relay_sleeps_with_a_full_window_and_wakes_when_another_has_its_keys(scene: Scene, parts: Stack) -> None:
+    relay, _ = scene.begins()
+    with scene.fault(recovers_within_s=5):
+        parts.kafka.pause()
+        backlog = scene.fleet.writer(events_most=200, per_s=100)
+        scene.fleet.wait_until_pending(1_500)
+        backlog.terminate()
+        relay.pause()
+        parts.kafka.resume()
+        scene.fleet.wait(lambda: scene.fleet.pending() < WINDOW // 10)
+        relay.resume()
+    scene.goes_on()
+    scene.ends_well()
+
+
+def test_the_broker_is_killed(scene: Scene, parts: Stack) -> None:
+    scene.begins(SHORT, SHORT)
+    with scene.fault(recovers_within_s=5):
+        parts.kafka.kill()
+        parts.kafka.start()
+    scene.goes_on(300)
+    scene.ends_well(copies_most=2 * WINDOW)
+
+
+def test_postgresql_is_killed(scene: Scene, parts: Stack) -> None:
+    scene.begins()
+    for _ in range(2):
+        with scene.fault(recovers_within_s=5):
+            parts.postgres.kill()
+            parts.postgres.start()
+        scene.goes_on(200)
+    scene.ends_well(copies_most=4 * WINDOW)
+
+
+def test_the_connection_that_reads_is_half_open(scene: Scene, parts: Stack) -> None:
+    with in_front_of(parts.postgres) as proxy:
+        url = proxy.url(scene.fleet.database_url)
+        stuck, _ = scene.begins({"DATABASE_URL": url, "DATABASE_DIRECT_URL": url})
+        stuck.may_end()
+        scene.fleet.wait(lambda: scene.fleet.reading_port(stuck))
+        with scene.fault(recovers_within_s=5):
+            proxy.half_open_only(scene.fleet.reading_port(stuck))
+            scene.fleet.wait_until_pending(300)  # its share waits, while it still has it
+            owed = scene.fleet.newest()
+            scene.fleet.wait(lambda: scene.fleet.pending(up_to=owed) == 0)  # the other one has taken all over
+            proxy.heal()
+        scene.goes_on()
+        scene.ends_well()
+
+
+def test_the_relays_are_cut_off_from_kafka(scene: Scene, parts: Stack) -> None:
+    with in_front_of(parts.kafka) as proxy:
+        behind = {"KAFKA_BROKERS": proxy.address, **SHORT}
+        scene.begins(behind, behind)
+        for fault, holds_up in ((proxy.cut, 0), (proxy.refuse, 300), (proxy.half_open, 800)):
+            with scene.fault(recovers_within_s=5):
+                fault()
+                scene.fleet.wait_until_pending(holds_up)
+                proxy.heal()
+            scene.goes_on()
+        scene.ends_well(copies_most=6 * WINDOW)

@@ -1,0 +1,1 @@
+"""What must hold whatever happens in whatever order: Hypothesis finds the order."""
