@@ -70,7 +70,7 @@ class EventsSettings:
     database_direct_url: str = field(default="", repr=False)
     outbox_notify: bool = True
     outbox_retention_d: int = 30
-    outbox_window: int = 8_000
+    outbox_window: int = 2_000
     relay_port: int = 9101
     consumer_port: int = 9102
     stop_within_s: int = 20

@@ -22,6 +22,7 @@ _TOPIC_WITHIN_S = 1.0
 _REQUEST_BYTES_LEAST = 1_048_576  # the client's own limit of one record, which publish() stays below
 _FAST_BYTES_MOST = 65_536
 _KEYS_REMEMBERED = 100_000
+_HELD_MS = 1_000
 
 
 class Acknowledged(NamedTuple):
@@ -71,6 +72,9 @@ class Producer(Generic[Sent]):
             request_timeout_ms=_request_timeout_ms(settings),
             max_block_ms=3_000,
         )
+        self._batch_messages, self._linger_ms = settings.producer_batch_messages, settings.producer_linger_ms
+        self._held = 0  # given, and the client not told to send at once
+        self._unsettled = 0
         self._on_their_way: dict[Any, deque[tuple[Sent, Any, float]]] = {}  # by partition: message, future, since
         self._partitions: dict[str, list[Any]] = {}
         self._progress = threading.Event()  # something was settled
@@ -89,10 +93,11 @@ class Producer(Generic[Sent]):
     def send(self, message: Sent, *, partitions: int | None = None) -> None:
         """Queue one record, in the partition of its key among so many (None: as many as the topic has).
 
-        Raises BrokersAway (this producer is of no more use), UnknownTopic, NotAuthorised, BrokerRefuses (it is).
+        It is held until `settled` is called, so that records given together leave together. Raises BrokersAway (this producer is of no more use), UnknownTopic, NotAuthorised, BrokerRefuses (it is).
         """
         key = message.key.encode()
         place = self._place(message.topic, key, partitions)
+        self._linger(_HELD_MS)
         try:
             future = self._append(place, key, message)
         except theirs.KafkaError as error:
@@ -102,9 +107,12 @@ class Producer(Generic[Sent]):
         if queue is None:
             queue = self._on_their_way[place] = deque()
         queue.append((message, future, time.monotonic()))
+        self._held += 1
+        self._unsettled += 1
 
     def settled(self, *, wait_s: float) -> Iterator[tuple[Sent, Acknowledged | EventsError]]:
         """What became of records since the last time, waiting so long for the first."""
+        self._let_go()
         self._partitions.clear()  # a topic may have gone or grown since
         if wait_s and not any(queue[0][1].is_done for queue in self._on_their_way.values() if queue):
             self._progress.wait(wait_s)
@@ -112,6 +120,7 @@ class Producer(Generic[Sent]):
         for place, queue in self._on_their_way.items():
             while queue and queue[0][1].is_done:
                 message, future, _ = queue.popleft()
+                self._unsettled -= 1
                 yield message, _outcome(place.partition, future)
 
     @property
@@ -133,18 +142,29 @@ class Producer(Generic[Sent]):
         value, headers = message.value, list(message.headers)
         if len(value) > _FAST_BYTES_MOST:
             return self._send_checked(place, key, value, headers)
-        accumulator, sender = self._client._accumulator, self._client._sender  # noqa: SLF001 - as said
-        future, _, is_new, _ = accumulator.append(place, None, key, value, headers)
+        future, _, is_new, _ = self._client._accumulator.append(place, None, key, value, headers)  # noqa: SLF001 - as said
         if is_new:
             future.add_callback(self._note_progress)
-            # Once a batch: the client itself does so for every record while more than one batch is queued.
-            sender.wakeup()
         return future
 
     def _send_checked(self, place: Any, key: bytes, value: bytes, headers: list[tuple[str, bytes]]) -> Any:
         """With the client's own limit of size."""
         future = self._client.send(place.topic, value, key, headers, partition=place.partition)
         return future.add_callback(self._note_progress)
+
+    def _let_go(self) -> None:
+        """Have what is held sent: at once where it is enough, or nothing else is on its way (as in RFC 896); or soon."""
+        if not self._held:
+            return
+        if self._held >= min(self._batch_messages, self._unsettled):
+            self._held = 0
+        self._linger(self._linger_ms if self._held else 0)
+        self._client._sender.wakeup()  # noqa: SLF001 - as below
+
+    def _linger(self, milliseconds: int) -> None:
+        # The client looks it up each time. By its own clock alone a record that comes by itself would wait for company,
+        # and of those that come together the first would leave before the last is queued.
+        self._client._accumulator.config["linger_ms"] = milliseconds  # noqa: SLF001 - as said
 
     def _note_progress(self, _: object) -> None:
         # Runs on the client's thread, for the first record of each batch: those behind it are settled in the same go.

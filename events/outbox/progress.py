@@ -14,8 +14,10 @@ from events.outbox import store
 from events.outbox.session import DatabaseAway, Session
 
 _MEASURE_EVERY_S = 5.0
-_COUNT_MOST = 100_000
+_SHARE_OF_TIME = 0.01  # that counting may take
+_COUNT_MOST = 1_000_000
 _SHOW_EVERY_S = 0.5
+_JOIN_WITHIN_S = 5.0
 
 
 @contextmanager
@@ -23,12 +25,14 @@ def backlog_measured(url: str) -> Iterator[None]:
     """Keep the backlog's metrics, on a session of its own."""
     session = Session(url)
 
-    def measure() -> None:
+    def measure() -> float:
+        began_at = time.monotonic()
         with suppress(DatabaseAway):
             records, age_s = store.backlog(session, at_most=_COUNT_MOST)
             observe.record_backlog(records=records, age_s=age_s)
+        return max(_MEASURE_EVERY_S, (time.monotonic() - began_at) / _SHARE_OF_TIME)
 
-    with _repeated(measure, every_s=_MEASURE_EVERY_S):
+    with _repeated(measure):
         yield
     session.close()
 
@@ -41,26 +45,27 @@ def progress_shown(terminal: TextIO) -> Iterator[None]:
         return
     began_at, began_with = time.monotonic(), observe.published_so_far()
 
-    def show() -> None:
+    def show() -> float:
         sent = observe.published_so_far() - began_with
         rate = sent / max(time.monotonic() - began_at, 0.001)
         terminal.write(f"\r\x1b[2K{sent:,.0f} published, {rate:,.0f}/s since the start")
         terminal.flush()
+        return _SHOW_EVERY_S
 
-    with _repeated(show, every_s=_SHOW_EVERY_S):
+    with _repeated(show):
         yield
     show()
     terminal.write("\n")
 
 
 @contextmanager
-def _repeated(step: Callable[[], None], *, every_s: float) -> Iterator[None]:
+def _repeated(step: Callable[[], float]) -> Iterator[None]:
+    """`step` gives how long to wait for the next one."""
     is_over = threading.Event()
 
     def run() -> None:
-        step()
-        while not is_over.wait(every_s):
-            step()
+        while not is_over.wait(step()):
+            pass
 
     thread = threading.Thread(target=run, name=step.__name__, daemon=True)
     thread.start()
@@ -68,4 +73,4 @@ def _repeated(step: Callable[[], None], *, every_s: float) -> Iterator[None]:
         yield
     finally:
         is_over.set()
-        thread.join(every_s)
+        thread.join(_JOIN_WITHIN_S)

@@ -20,12 +20,26 @@ from tests.integration.relaying import all_records, wait_for
 
 Client = Producer[Envelope]
 
+PATIENCE_S = 10.0
+ENOUGH = 3
+IN_ANOTHER_PARTITION = "a"  # than "k", of the three
+
 
 @pytest.fixture
 def producer(parts: Stack) -> Iterator[Client]:
     producer = Client(EventsSettings.current())
     yield producer
     producer.close_now()
+
+
+@pytest.fixture
+def patient(parts: Stack) -> Iterator[Client]:
+    """It would wait long for more, but for so few that are enough."""
+    patience_ms = int(PATIENCE_S * 1000)
+    settings = replace(EventsSettings.current(), producer_linger_ms=patience_ms, producer_batch_messages=ENOUGH)
+    patient = Client(settings)
+    yield patient
+    patient.close_now()
 
 
 @pytest.fixture
@@ -46,6 +60,12 @@ def narrow_topic(parts: Stack) -> str:
 
 def record(topic: str, value: bytes = b"{}", key: str = "k") -> Envelope:
     return Envelope(topic, key, (("h", b"1"), ("h", b"2")), value)
+
+
+def let_settle(producer: Client, topic: Topic) -> None:
+    """Connect and find the topic, which the first record does."""
+    producer.send(record(topic.name))
+    outcomes_of(producer, 1)
 
 
 def outcomes_of(producer: Client, number: int) -> list[tuple[bytes, Acknowledged | EventsError]]:
@@ -82,6 +102,50 @@ def test_what_goes_past_the_client_s_own_send_is_written_as_if_it_had_gone_throu
     written = [(read.partition, read.key, read.headers, read.value) for read in all_records(topic.name)]
     assert len(written) == 8
     assert all(written.count(one) == 2 for one in written)
+
+
+def test_records_given_together_leave_together(topic: Topic) -> None:
+    impatient = Client(replace(EventsSettings.current(), producer_linger_ms=0))
+    for _ in range(500):
+        impatient.send(record(topic.name))
+    outcomes_of(impatient, 500)
+    sent = impatient._client.metrics()["producer-metrics"]
+    impatient.close_now()
+    assert sent["records-per-request-avg"] == 500
+
+
+def test_a_record_that_comes_alone_does_not_wait_for_others(patient: Client, topic: Topic) -> None:
+    patient.send(record(topic.name))
+    began = time.monotonic()
+    assert isinstance(outcome_of_one(patient), Acknowledged)
+    assert time.monotonic() - began < PATIENCE_S / 2
+
+
+def test_while_others_are_on_their_way_a_record_waits_until_they_have_arrived(
+    patient: Client, topic: Topic, broker: Stack
+) -> None:
+    let_settle(patient, topic)
+    broker.kafka.pause()
+    for _ in range(2):
+        patient.send(record(topic.name))
+        assert list(patient.settled(wait_s=0.1)) == []
+    assert patient._client._accumulator.has_undrained()
+    broker.kafka.resume()
+    began = time.monotonic()
+    outcomes_of(patient, 2)
+    assert time.monotonic() - began < PATIENCE_S / 2
+
+
+def test_while_others_are_on_their_way_so_many_are_enough_to_go(patient: Client, topic: Topic, broker: Stack) -> None:
+    let_settle(patient, topic)
+    broker.kafka.pause()
+    kept = patient._client._accumulator.has_undrained
+    kept_after = []
+    for key in ("k", *[IN_ANOTHER_PARTITION] * ENOUGH):
+        patient.send(record(topic.name, key=key))
+        assert list(patient.settled(wait_s=0.2)) == []
+        kept_after.append(kept())
+    assert kept_after == [False] + [True] * (ENOUGH - 1) + [False]
 
 
 def test_close_now_ends_a_producer_whose_broker_does_not_answer(producer: Client, topic: Topic, broker: Stack) -> None:
