@@ -93,7 +93,8 @@ class Producer(Generic[Sent]):
     def send(self, message: Sent, *, partitions: int | None = None) -> None:
         """Queue one record, in the partition of its key among so many (None: as many as the topic has).
 
-        It is held until `settled` is called, so that records given together leave together. Raises BrokersAway (this producer is of no more use), UnknownTopic, NotAuthorised, BrokerRefuses (it is).
+        It is held until `settled` is called, so that records given together leave together.
+        Raises BrokersAway (this producer is of no more use), UnknownTopic, NotAuthorised, BrokerRefuses (it is).
         """
         key = message.key.encode()
         place = self._place(message.topic, key, partitions)
@@ -153,7 +154,7 @@ class Producer(Generic[Sent]):
         return future.add_callback(self._note_progress)
 
     def _let_go(self) -> None:
-        """Have what is held sent: at once where it is enough, or nothing else is on its way (as in RFC 896); or soon."""
+        """Have what is held sent: now where it is enough, or nothing else is on its way (as in RFC 896); or soon."""
         if not self._held:
             return
         if self._held >= min(self._batch_messages, self._unsettled):
