@@ -1,6 +1,7 @@
 """The problems of EVENTS, of the routes and of the outbox table, as Django system checks.
 
-The last ones need the database: they run with `migrate` and `check --database default`. `doctor` looks at more.
+The last ones need the database: `migrate`, `check --database default` and, before it begins, `relay_outbox` run them.
+`doctor` looks at more.
 """
 
 from collections.abc import Sequence
@@ -8,7 +9,7 @@ from typing import Any
 
 from django.apps import AppConfig
 from django.core.checks import CheckMessage, Error, Tags, register
-from django.db import DEFAULT_DB_ALIAS, OperationalError
+from django.db import DEFAULT_DB_ALIAS
 
 from events.conf import EventsSettings, required_names
 from events.doctor import database
@@ -47,15 +48,14 @@ def check_every_event_is_routed(app_configs: Sequence[AppConfig] | None, **optio
 def check_outbox_table(
     app_configs: Sequence[AppConfig] | None, *, databases: Sequence[str] | None = None, **options: Any
 ) -> list[CheckMessage]:
-    """How the table is made: what its ids and its shards rest on. Nothing where it, or the database, is not there."""
+    """How the table is made: what its ids and its shards rest on. Nothing where it is not there.
+
+    Raises OperationalError where the database is away: silence would look as if all were well.
+    """
     if DEFAULT_DB_ALIAS not in (databases or ()):
-        return []
-    try:
-        findings = database.table()
-    except OperationalError:
         return []
     return [
         Error(f"{finding.subject}: {finding.found}", hint=finding.remedy, id="events.E005")
-        for finding in findings
+        for finding in database.table()
         if finding.is_problem
     ]

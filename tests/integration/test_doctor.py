@@ -207,6 +207,16 @@ def test_without_any_part_it_says_so_and_ends_with_1() -> None:
     assert (ended.returncode, ended.stderr) == (1, "CommandError: 2 to mend\n")
 
 
+def test_checks_of_a_database_that_is_away_end_in_an_error_instead_of_silence() -> None:
+    nothing = {"DATABASE_URL": "postgres://nobody@127.0.0.1:1/none", "DEBUG": "on"}
+    ended = subprocess.run(
+        [sys.executable, "manage.py", "check", "--database", "default"],
+        cwd=CHECKOUT, env=os.environ | nothing, text=True, capture_output=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert ended.returncode == 1
+    assert "OperationalError: connection failed" in ended.stderr
+
+
 # Brokers and topics -------------------------------------------------------------------------------------------
 
 
