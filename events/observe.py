@@ -97,6 +97,11 @@ def record_owning(*, shards: int) -> None:
     _write(logging.INFO, "relay owns", shards=shards)
 
 
+def record_main_loop_hangs(*, unstamped_s: float, exit_code: int) -> None:
+    """The relay's loop has not moved for so long; the process ends with this code, for its supervisor to start anew."""
+    _write(logging.CRITICAL, "main loop hangs", unstamped_s=round(unstamped_s, 3), exit_code=exit_code)
+
+
 def record_held_back(*, topic: str, event_id: UUID, attempt: int, wait_s: float) -> None:
     """The broker refused an outbox record; its key waits, the others go on."""
     _write(logging.WARNING, "held back", topic=topic, event_id=str(event_id), attempt=attempt, wait_s=round(wait_s, 3))

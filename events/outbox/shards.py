@@ -6,11 +6,13 @@ session when it has heard nothing for 5 s. Everyone sees the members in pg_locks
 Why so, and what happens in each case: docs/decisions/shards.md.
 """
 
+import os
 import random
 import threading
 import time
 from collections.abc import Collection, Iterable
 
+from events import observe
 from events.backoff import Backoff
 from events.errors import EventsError
 from events.outbox.lock_session import LockSession, Pooled
@@ -25,6 +27,8 @@ _BEAT_EVERY_S = 0.25
 _SESSION_LIMIT_S = 5.0  # then PostgreSQL ends the session
 _FRESH_S = 3.0  # 60 % of it: then this process stops by itself
 _STUCK_AFTER_S = 10.0
+_LOOKS_MOST = 120  # at a stuck main loop: 30 s more, as its longest wait is to connect (5 s) and one statement (30 s)
+_LOG_WITHIN_S = 1.0
 _RECONNECT = Backoff(first_s=0.1, most_s=2.0)
 
 _LIMIT_IDLE = "select set_config('idle_session_timeout', '5s', false)"
@@ -59,16 +63,17 @@ class Shards:
         self._owned = self._leaving = self._released = _NONE
         self._beaten_at = _NEVER
         self._stamped_at = time.monotonic()
+        self._looks_in_vain = 0
         self._epoch = 0
 
     def start(self) -> None:
         """Join, once. Raises Pooled for good; DatabaseAway: try again."""
-        self.stamp()
         self._join()
+        self.stamp()
         self._thread.start()
 
     def stamp(self) -> None:
-        """The main loop moves. 10 s without it end the beat: another relay may do better."""
+        """The main loop moves. 10 s without it end the beat, 40 s the process: another relay may do better."""
         self._stamped_at = time.monotonic()
 
     @property
@@ -128,12 +133,24 @@ class Shards:
             self._closing.wait(_BEAT_EVERY_S)
         else:
             self._session.heard(within_s=_BEAT_EVERY_S)
-        if time.monotonic() - self._stamped_at > _STUCK_AFTER_S:
+        if self._is_stuck():
             return
         if self._session is None:
             self._join()
         else:
             self._beat(self._session)
+
+    def _is_stuck(self) -> bool:
+        """Look at the main loop, once a beat; a process whose loop stays stuck ends here.
+
+        Looks are counted, not seconds: a process that was paused wakes with an old stamp, and its loop must come first.
+        """
+        unstamped_s = time.monotonic() - self._stamped_at
+        is_stuck = unstamped_s > _STUCK_AFTER_S
+        self._looks_in_vain = self._looks_in_vain + 1 if is_stuck else 0
+        if self._looks_in_vain >= _LOOKS_MOST:
+            _end_process(unstamped_s)
+        return is_stuck
 
     def _join(self) -> None:
         session = self._session = LockSession(self._url)
@@ -184,3 +201,10 @@ class Shards:
         if self._session is not None:
             self._session.close()
         self._session = None
+
+
+def _end_process(unstamped_s: float) -> None:
+    """At once, with code 70. The log may be what the main loop hangs in: it does not get long."""
+    threading.Timer(_LOG_WITHIN_S, os._exit, (os.EX_SOFTWARE,)).start()
+    observe.record_main_loop_hangs(unstamped_s=unstamped_s, exit_code=os.EX_SOFTWARE)
+    os._exit(os.EX_SOFTWARE)

@@ -3,6 +3,8 @@
 The ledger judges. Whether the second relay shares the work or stands by: each test holds for both.
 """
 
+import json
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +20,7 @@ from tests.faults.proxy import in_front_of
 pytestmark = pytest.mark.django_db(transaction=True)
 
 WINDOW = 2_000  # what one relay has read and not yet marked, at most
+HANGS_MOST_S = 90.0  # 40 s, more where looks are slow
 SHORT = {"KAFKA_PRODUCER_DELIVERY_TIMEOUT_MS": "2000"}
 
 
@@ -69,6 +72,12 @@ class Scene:
         assert verdict.unexplained(self._faults) == []
         assert verdict.figures["duplicates"] <= copies_most
         assert self.fleet.dead() == 0
+
+
+def owning(relay: Process) -> list[int]:
+    """How many shards it said it owns, from its beginning."""
+    lines = [line.partition(": ")[2] for line in relay.last_lines(sys.maxsize) if '"relay owns"' in line]
+    return [json.loads(line)["shards"] for line in lines]
 
 
 @pytest.fixture
@@ -140,6 +149,30 @@ def test_the_connection_that_reads_is_half_open(scene: Scene, parts: Stack) -> N
             proxy.heal()
         scene.goes_on()
         scene.ends_well()
+
+
+def test_a_relay_that_hangs_ends_itself_and_one_that_was_paused_for_as_long_does_not(
+    scene: Scene, parts: Stack
+) -> None:
+    with in_front_of(parts.postgres) as proxy:
+        url = proxy.url(scene.fleet.database_url)
+        hanging, paused = scene.begins({"DATABASE_URL": url, "DATABASE_DIRECT_URL": url})
+        scene.another()
+        hanging.may_end()
+        scene.fleet.wait(lambda: scene.fleet.reading_port(hanging))
+        with scene.fault(recovers_within_s=5):
+            said = len(owning(paused))
+            paused.pause()
+            proxy.half_open_only(scene.fleet.reading_port(hanging))
+            scene.fleet.wait(lambda: not hanging.is_alive, within_s=HANGS_MOST_S)
+            paused.resume()
+            scene.fleet.wait(lambda: owning(paused)[said:][-1:] == [32])  # half of all is its again
+        assert hanging.terminate() == 70  # its own code, from before
+        assert hanging.has_said('"level": "CRITICAL"')
+        assert hanging.has_said('"event": "main loop hangs"')
+        scene.goes_on()
+        scene.ends_well(copies_most=2 * WINDOW)
+        assert paused.terminate() == 0
 
 
 def test_the_relays_are_cut_off_from_kafka(scene: Scene, parts: Stack) -> None:

@@ -1,6 +1,9 @@
 """Relays share the shards fairly, and whatever becomes of one of them, its shards are soon another's, never both's."""
 
+import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 
@@ -12,7 +15,7 @@ from events.outbox.lock_session import Pooled
 from events.outbox.shards import Shards
 from tests.faults.proxy import in_front_of
 from tests.integration.pooling import Pooler
-from tests.integration.relaying import database_url, wait_for
+from tests.integration.relaying import LIMIT_S, database_url, wait_for
 from tests.integration.sharing import ALL, member_process, members, owned
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -105,6 +108,24 @@ def test_a_member_whose_main_loop_hangs_loses_its_shards(url: str, monkeypatch: 
         wait_for(lambda: other.shards.owned == ALL)
         stuck.shards.stamp()
         wait_for(lambda: stuck.shards.epoch == 2)
+
+
+# The main loop hangs in a write that nobody reads. With the seconds and looks of earnest it would show nothing more.
+HANGS_IN_ITS_OUTPUT = """
+import sys, django
+django.setup()
+from events.outbox import shards
+shards._STUCK_AFTER_S, shards._LOOKS_MOST = 1.0, 8
+shards.Shards(sys.argv[1]).start()
+sys.stdout.write("x" * 10_000_000)
+"""
+
+
+def test_a_process_whose_main_loop_hangs_ends_although_its_log_hangs_too(url: str) -> None:
+    environ = os.environ | {"DJANGO_SETTINGS_MODULE": "usercenter.settings"}
+    argv = [sys.executable, "-c", HANGS_IN_ITS_OUTPUT, url]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, env=environ) as process:
+        assert process.wait(LIMIT_S) == 70
 
 
 def test_members_outlast_a_crash_of_the_database(url: str, parts: Stack) -> None:
