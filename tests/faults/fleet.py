@@ -148,7 +148,7 @@ class Fleet:
         """The port from which PostgreSQL sees the process's reading connection come; 0 while it has none."""
         query = (
             "select coalesce(max(client_port), 0) from pg_stat_activity"
-            " where application_name = %s and query like '%%from events_outbox%%' and query not like '%%update %%'"
+            " where application_name = %s and query like '%%pg_current_snapshot%%'"  # the one statement that reads
         )
         return self._ask(query, process.name)
 
