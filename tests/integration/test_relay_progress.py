@@ -13,9 +13,11 @@ import pytest
 from django.core.management import call_command
 
 from devstack import Stack
+from events import observe
 from events.conf import EventsSettings
 from events.models import TopicPartitions
 from events.outbox.partitions import pause
+from events.outbox.progress import progress_shown
 from tests.integration.relaying import (
     CHECKOUT,
     LIMIT_S,
@@ -83,6 +85,21 @@ def test_on_a_terminal_one_line_counts_what_was_published(own_topics: Topics) ->
     assert counts == sorted(counts)
     assert shown[-1].startswith("1,200 published, ")
     assert not shown[-1].startswith("1,200 published, 0/s")
+
+
+class Terminal(StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_the_line_that_stays_has_everything_and_nothing_of_an_earlier_run() -> None:
+    observe.record_acknowledged(topic="earlier", seconds=[0.01, 0.01])
+    terminal = Terminal()
+    with progress_shown(terminal):
+        observe.record_acknowledged(topic="now", seconds=[0.01] * 3)
+    *_, last = terminal.getvalue().split(CLEAR_LINE)
+    assert last.startswith("3 published, ")
+    assert last.endswith("\n")
 
 
 def test_where_there_is_no_terminal_nothing_is_shown(own_topics: Topics) -> None:
