@@ -18,6 +18,9 @@ from events.kafka._connection import connection
 from events.kafka._errors import Place, Rebalanced, our_errors, places_of
 
 MAX_POLL_INTERVAL_S = 300  # a member that does not poll for so long loses its partitions
+# How long a grown topic's new partitions may go unread. The client's own 5 minutes would be that long a delay for every
+# key that moved there; asking twice a minute costs a broker nothing.
+_LOOK_FOR_PARTITIONS_EVERY_S = 30
 _CLOSE_WITHIN_S = 3.0
 
 
@@ -61,6 +64,7 @@ class Consumer:
             heartbeat_interval_ms=settings.consumer_heartbeat_ms,
             max_poll_records=settings.consumer_batch,
             max_poll_interval_ms=MAX_POLL_INTERVAL_S * 1000,
+            metadata_max_age_ms=_LOOK_FOR_PARTITIONS_EVERY_S * 1000,
         )
         self._client.subscribe(topics=list(topics), listener=_Listener(assignments))
 
