@@ -1,12 +1,13 @@
 """Keys that are held back: Kafka refused their first record, and what comes after it must wait behind it.
 
 `reader` throws away what it reads of such a key, however much that is: here stays only where the key begins. When the
-time has come, the key is read from there by itself, first its head alone, before anything newer of it is let through.
+time has come, the key is read from there, first its head alone, before anything newer of it is let through. Where a
+topic was missing, keys come due by the thousand: all are read together, with two statements a round at most.
 """
 
 import time
-from collections.abc import Collection
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 from events.outbox import store
 from events.outbox.session import Session
@@ -20,8 +21,8 @@ class _Held:
     shard: int
     head: int
     until: float
-    ids: list[int] = field(default_factory=list)  # to be read, the next one last; none while it waits
-    after: int = 0  # everything up to this id has been read
+    ids: list[int]  # to be read, in order: first the head alone, since while it may be refused the rest is useless
+    after: int  # what was looked for so far lies up to this id
 
 
 class HeldKeys:
@@ -39,37 +40,43 @@ class HeldKeys:
 
     def hold(self, record: Pending, *, wait_s: float) -> None:
         """Hold the key of this record, its first one, back for so long."""
-        self._held[record.order_key] = _Held(record.shard, record.id, time.monotonic() + wait_s, after=record.id - 1)
+        due_at = time.monotonic() + wait_s
+        self._held[record.order_key] = _Held(record.shard, record.id, due_at, ids=[record.id], after=record.id)
 
     def keep(self, shards: Collection[int]) -> None:
         """Those of other shards are another relay's now."""
         self._held = {key: held for key, held in self._held.items() if held.shard in shards}
 
     def read(self, *, known: Collection[int], limit: int, bytes_most: int) -> list[Pending]:
-        """The next records of one key that is due; when there are none left it is free. Raises DatabaseAway.
+        """The next records of the keys that are due, an equal share each; one with none left is free.
 
-        A key whose head is among the `known` is not due: it is being tried right now.
+        A key whose head is among the `known` is not due: it is being tried right now. Raises DatabaseAway.
         """
-        key = self._due(known)
-        if key is None:
+        due = self._due(known)
+        self._look_for([key for key in due if not self._held[key].ids])
+        having = [self._held[key] for key in due if key in self._held][:limit]
+        if not having:
             return []
-        held = self._held[key]
-        if not held.ids and not self._look_for(key, held):
-            del self._held[key]
-            return []
-        # The head goes alone: as long as it may be refused again, nothing behind it is worth reading.
-        wanted = held.ids[-1:] if held.ids[-1] == held.head else held.ids[-limit:]
+        share = limit // len(having)
+        wanted = [record_id for held in having for record_id in held.ids[:share]]
         records = store.by_id(self._session, wanted, bytes_most=bytes_most)
-        held.after = records[-1].id if records else wanted[0]
-        while held.ids and held.ids[-1] <= held.after:
-            held.ids.pop()
+        up_to = records[-1].id if records else max(wanted)
+        for held in having:
+            held.ids[:share] = [record_id for record_id in held.ids[:share] if record_id > up_to]
         return records
 
-    def _due(self, known: Collection[int]) -> OrderKey | None:
+    def _due(self, known: Collection[int]) -> list[OrderKey]:
         now = time.monotonic()
-        due = (key for key, held in self._held.items() if held.until <= now and held.head not in known)
-        return next(due, None)
+        return [key for key, held in self._held.items() if held.until <= now and held.head not in known]
 
-    def _look_for(self, key: OrderKey, held: _Held) -> bool:
-        held.ids = store.ids_of_key(self._session, key, after=held.after, limit=_IDS_AT_ONCE)[::-1]
-        return bool(held.ids)
+    def _look_for(self, keys: Sequence[OrderKey]) -> None:
+        if not keys:
+            return
+        after = [self._held[key].after for key in keys]
+        limit_each = max(1, _IDS_AT_ONCE // len(keys))
+        found = store.ids_of_keys(self._session, keys, after=after, limit_each=limit_each)
+        for key in keys:
+            if ids := found[key]:
+                self._held[key].ids, self._held[key].after = ids, ids[-1]
+            else:
+                del self._held[key]

@@ -72,7 +72,7 @@ class Reader:
         return new
 
     def read_held(self, *, limit: int, bytes_most: int) -> list[Pending]:
-        """The next records of a key whose time has come, bounded as in `read`. Raises DatabaseAway, as there."""
+        """The next records of the keys whose time has come, bounded as in `read`. Raises DatabaseAway, as there."""
         records = self._held.read(known=self._known, limit=limit, bytes_most=bytes_most) if self._held else []
         self._known.update(record.id for record in records)
         return records
@@ -93,6 +93,7 @@ class Reader:
     def leave(self, shards: Collection[int]) -> None:
         """These are about to be another's; should they come back, everything in them is new."""
         self._mine = self._mine.difference(shards)
+        self._held.keep(self._mine)
 
     def _own(self, mine: frozenset[int]) -> None:
         """Of a shard that was another's everything is new, wherever its ids lie."""

@@ -73,10 +73,14 @@ from (select 1) as one left join (
 order by it.id
 """  # noqa: S608 - pieced together from constants
 
-_IDS_OF_KEY = f"""
-select id from events_outbox
-where key = %(key)s and topic = %(topic)s and id > %(after)s and {_IS_PENDING}
-order by id limit %(limit)s
+# Whatever the statistics say, `offset 0` leaves it the key's index alone: any other would be read whole for each key.
+_IDS_OF_KEYS = f"""
+select held.topic, held.key, array(
+    select id from (select * from events_outbox as record where record.key = held.key offset 0) as of_key
+    where of_key.topic = held.topic and id > held.after and {_IS_PENDING}
+    order by id limit %(limit_each)s
+)
+from unnest(%(topics)s::text[], %(keys)s::text[], %(after)s::bigint[]) as held(topic, key, after)
 """  # noqa: S608 - as above
 
 _BY_ID = f"""
@@ -202,10 +206,13 @@ def read(session: Session, wanted: Mapping[str, Any]) -> Seen:
     return Seen(rows[0][0], [Pending._make(row[1:12]) for row in rows], rows[-1][12])
 
 
-def ids_of_key(session: Session, key: OrderKey, *, after: int, limit: int) -> list[int]:
-    """The ids of a key's pending records above `after`, in order. Raises DatabaseAway."""
-    wanted = {"topic": key[0], "key": key[1], "after": after, "limit": limit}
-    return [record_id for (record_id,) in session.run(_IDS_OF_KEY, wanted)]
+def ids_of_keys(
+    session: Session, keys: Sequence[OrderKey], *, after: Sequence[int], limit_each: int
+) -> dict[OrderKey, list[int]]:
+    """By key the ids of its pending records above its `after`, in order. Raises DatabaseAway."""
+    topics, names = [topic for topic, _ in keys], [key for _, key in keys]
+    wanted = {"topics": topics, "keys": names, "after": after, "limit_each": limit_each}
+    return {(topic, key): ids for topic, key, ids in session.run(_IDS_OF_KEYS, wanted)}
 
 
 def by_id(session: Session, ids: Sequence[int], *, bytes_most: int) -> list[Pending]:
