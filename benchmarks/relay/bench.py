@@ -10,9 +10,10 @@ from functools import partial
 
 from benchmarks.relay import peers
 from benchmarks.relay.drain import bystanders, drain
-from benchmarks.relay.figures import Taken
+from benchmarks.relay.figures import Taken, Tenths
 from benchmarks.relay.ground import TOPIC, Ground
 from benchmarks.relay.latency import latencies_ms
+from benchmarks.relay.memory import drain_watched
 from benchmarks.relay.outbox import Outbox
 
 RAW, ONE, TWO, LONG, OPEN = "raw", "one", "two", "long", "open"
@@ -21,11 +22,12 @@ SLOW, FAST = 20, 500  # single records a second
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scale:
-    """How much is measured: a drain carries `samples` times `times` records."""
+    """How much is measured: a drain carries `samples` times `times` records, that for memory `memory_times`."""
 
     repeats: int
     samples: int
     times: int
+    memory_times: int  # 0: it is not measured
     history_thousands: int
     seconds_at: Mapping[int, int]  # of single records, by their rate a second
 
@@ -61,6 +63,11 @@ class Bench:
         """From commit to consumer, each record's."""
         self.outbox.clear()
         return latencies_ms(self.here, way, rate=rate, seconds=self.scale.seconds_at[rate])
+
+    def megabytes(self) -> Tenths:
+        """Of one relay, through a long drain."""
+        self.outbox.clear()
+        return drain_watched(self.here, self.outbox, times=self.scale.memory_times)
 
     def _send_raw(self) -> Taken:
         arguments = (self.here.brokers, TOPIC, str(self.scale.samples), str(self.scale.times))

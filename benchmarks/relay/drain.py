@@ -11,15 +11,15 @@ import psycopg
 from benchmarks.relay.figures import Taken
 from benchmarks.relay.ground import Ground
 from benchmarks.relay.outbox import Outbox
-from benchmarks.relay.relays import relays
+from benchmarks.relay.relays import cpu_seconds, relays
 
 
 def drain(ground: Ground, outbox: Outbox, *, times: int, processes: int = 1) -> Taken:
     """What `processes` relays take for `times` the samples."""
-    with relays(ground, processes=processes) as cpu_seconds:
+    with relays(ground, processes=processes) as running:
         backlog = outbox.let_go(times, readers=processes)
-        cpu_before = cpu_seconds()
-        return Taken(outbox.seconds_to_drain(backlog), cpu_seconds() - cpu_before)
+        cpu_before = cpu_seconds(running)
+        return Taken(outbox.seconds_to_drain(backlog), cpu_seconds(running) - cpu_before)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ import statistics
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,19 @@ class Taken:
         return f"{self.seconds} {self.cpu_seconds}"
 
 
+class Tenths(NamedTuple):
+    """The highest of what was sampled evenly, in the first tenth of the time and in the last."""
+
+    first: float
+    last: float
+
+    @classmethod
+    def of(cls, samples: Sequence[float]) -> Self:
+        """Of samples in the order of their time, one at least."""
+        length = math.ceil(len(samples) / 10)
+        return cls(max(samples[:length]), max(samples[-length:]))
+
+
 class Measurements:
     """What was measured of each variant, repeat by repeat."""
 
@@ -33,6 +46,9 @@ class Measurements:
     def add(self, variant: str, value: float) -> None:
         """One repeat's."""
         self._values[variant].append(value)
+
+    def __contains__(self, variant: str) -> bool:
+        return variant in self._values
 
     def summary(self, variant: str) -> tuple[float, float, float]:
         """Least, median and most."""

@@ -5,7 +5,7 @@ Started by `drain` and `latency` on an empty outbox, ready and with their shares
 
 import subprocess
 import urllib.request
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
@@ -17,7 +17,6 @@ from benchmarks.relay.waiting import wait_for
 from devstack import ports
 
 Process = subprocess.Popen[str]
-CpuSeconds = Callable[[], float]
 
 _READY_WITHIN_S = 30.0
 _SHARED_OUT_WITHIN_S = 30.0
@@ -36,17 +35,21 @@ group by classid having count(*) = %s and sum(shards) = 64 and max(shards) - min
 
 
 @contextmanager
-def relays(ground: Ground, *, processes: int) -> Iterator[CpuSeconds]:
-    """So many relays, ready; ended by SIGTERM with the block. Raises ChildProcessError where one does not end well.
-
-    Gives what tells the processor time that they have used up to now.
-    """
+def relays(ground: Ground, *, processes: int) -> Iterator[Sequence[psutil.Process]]:
+    """So many relays, ready; ended by SIGTERM with the block. Raises ChildProcessError where one does not end well."""
     with ExitStack() as running:
         started = [running.enter_context(_relay(ground)) for _ in range(processes)]
         for process, port in started:
             wait_for(partial(_is_ready, process, port), within_s=_READY_WITHIN_S)
         _wait_until_shared_out(ground, processes)
-        yield partial(_cpu_seconds, [psutil.Process(process.pid) for process, _ in started])
+        yield [psutil.Process(process.pid) for process, _ in started]
+
+
+def cpu_seconds(processes: Iterable[psutil.Process]) -> float:
+    """The processor time that they have used up to now."""
+    times = [process.cpu_times() for process in processes]
+    seconds: float = sum(used.user + used.system for used in times)
+    return seconds
 
 
 @contextmanager
@@ -71,12 +74,6 @@ def _is_ready(process: Process, port: int) -> bool:
             return True
     except OSError:  # 503, or not listening yet
         return False
-
-
-def _cpu_seconds(processes: Iterable[psutil.Process]) -> float:
-    times = [process.cpu_times() for process in processes]
-    seconds: float = sum(used.user + used.system for used in times)
-    return seconds
 
 
 def _wait_until_shared_out(ground: Ground, processes: int) -> None:

@@ -12,10 +12,12 @@ from benchmarks.relay.bench import FAST, SLOW, Bench, Scale, prepared
 from benchmarks.relay.figures import Measurements, percentile
 from benchmarks.relay.ground import ground
 from benchmarks.relay.latency import WAYS
-from benchmarks.relay.told import SHARES, cpu_name, latency_name, report
+from benchmarks.relay.told import RSS_LAST, RSS_TENTH, SHARES, cpu_name, latency_name, report
 
-_FULL = Scale(repeats=3, samples=20_000, times=5, history_thousands=5_000, seconds_at={SLOW: 12, FAST: 6})
-_QUICK = Scale(repeats=2, samples=5_000, times=2, history_thousands=500, seconds_at={SLOW: 4, FAST: 2})
+_FULL = Scale(
+    repeats=3, samples=20_000, times=5, memory_times=50, history_thousands=5_000, seconds_at={SLOW: 12, FAST: 6}
+)
+_QUICK = Scale(repeats=2, samples=5_000, times=2, memory_times=0, history_thousands=500, seconds_at={SLOW: 4, FAST: 2})
 
 
 def main(arguments: list[str]) -> int:
@@ -29,6 +31,8 @@ def main(arguments: list[str]) -> int:
             _say(f"repeat {repeat + 1} of {scale.repeats}")
             _measure_rates(bench, measurements)
             _measure_latencies(bench, measurements)
+        if scale.memory_times:
+            _measure_memory(bench, measurements)
         report(measurements, scale, peers=chosen_peers).publish(name="relay", environ=laid.environ)
     return 0
 
@@ -56,6 +60,13 @@ def _measure_latencies(bench: Bench, measurements: Measurements) -> None:
                 name, value = latency_name(way, rate, share), percentile(milliseconds, share)
                 measurements.add(name, value)
                 _say(f"{name}: {value:.1f} ms")
+
+
+def _measure_memory(bench: Bench, measurements: Measurements) -> None:
+    megabytes = bench.megabytes()
+    measurements.add(RSS_TENTH, megabytes.first)
+    measurements.add(RSS_LAST, megabytes.last)
+    _say(f"memory: {megabytes.first:.0f} MB in the first tenth of the drain, {megabytes.last:.0f} MB in the last")
 
 
 def _say(text: str) -> None:

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from benchmarks.relay.bench import LONG, ONE, OPEN, RAW, TWO
-from benchmarks.relay.figures import Measurements, percentile
+from benchmarks.relay.figures import Measurements, Tenths, percentile
 from benchmarks.relay.latency import DIRECT, OUTBOX
-from benchmarks.relay.told import figures, latency_name
+from benchmarks.relay.told import RSS_LAST, RSS_TENTH, figures, latency_name
 
 _ALL = {
     RAW: (16_000.0,), ONE: (10_000.0,), TWO: (17_000.0,), LONG: (9_700.0,), OPEN: (9_500.0,),
@@ -49,7 +49,8 @@ def test_one_bad_repeat_moves_neither_the_median_nor_the_ratio() -> None:
 
 
 def test_the_figures_have_the_names_that_others_look_for() -> None:
-    measured = _measurements(_ALL | {"slow peer": (2_000.0,), "fast peer": (8_000.0,)})
+    memory = {RSS_TENTH: (120.04,), RSS_LAST: (126.0,)}
+    measured = _measurements(_ALL | memory | {"slow peer": (2_000.0,), "fast peer": (8_000.0,)})
 
     found = figures(measured, peers=["slow peer", "fast peer"])
 
@@ -58,9 +59,26 @@ def test_the_figures_have_the_names_that_others_look_for() -> None:
         "two_process_per_s": 17_000, "two_process_ratio": 1.7, "full_table_ratio": 0.97, "snapshot_ratio": 0.95,
         "p50_ms": 3.0, "floor_p50_ms": 2.5, "p50_ratio": 1.2, "p50_500_ms": 4.0,
         "p99_ms": 9.0, "floor_p99_ms": 6.0, "p99_ratio": 1.5, "p99_500_ms": 20.0,
-        "peer_ratio": 1.25,
+        "peer_ratio": 1.25, "rss_tenth_mb": 120.0, "rss_last_mb": 126.0,
     }  # fmt: skip
 
 
-def test_without_a_peer_its_ratio_is_null() -> None:
-    assert json.loads(json.dumps(figures(_measurements(_ALL), peers=[])))["peer_ratio"] is None
+def test_what_was_not_measured_is_null() -> None:
+    found = json.loads(json.dumps(figures(_measurements(_ALL), peers=[])))
+
+    assert [found[name] for name in ("peer_ratio", "rss_tenth_mb", "rss_last_mb")] == [None, None, None]
+
+
+@pytest.mark.parametrize(
+    ("samples", "first", "last"),
+    [
+        ([5.0], 5.0, 5.0),
+        ([1.0, 9.0, 2.0], 1.0, 2.0),
+        ([3.0, 9.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0, 9.0, 4.0], 3.0, 4.0),
+        ([3.0, 7.0, 9.0, 2.0, 2.0, 2.0, 2.0, 2.0, 9.0, 8.0, 4.0], 7.0, 8.0),
+    ],
+)
+def test_a_drain_s_memory_is_the_highest_of_its_first_and_of_its_last_tenth(
+    samples: list[float], first: float, last: float
+) -> None:
+    assert Tenths.of(samples) == (first, last)
