@@ -20,7 +20,7 @@ ACKNOWLEDGED_AFTER = Histogram(
     "From publish() in its transaction to Kafka's acknowledgement.",
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 300),
 )
-PENDING = Gauge("outbox_pending_records", "Records not yet acknowledged, of all shards; counted up to 100,000.")
+PENDING = Gauge("outbox_pending_records", "Records not yet acknowledged, of all shards; counted up to 1,000,000.")
 OLDEST_PENDING = Gauge("outbox_oldest_pending_seconds", "The age of the oldest of them; 0 where there is none.")
 PRODUCER_ERRORS = Counter(
     "kafka_producer_errors_total",

@@ -16,14 +16,17 @@ _MOVED_ON = (
     theirs.RebalanceInProgressError,
     theirs.UnknownMemberIdError,
 )
-_NOT_THE_RECORDS_FAULT = (
-    theirs.ClusterAuthorizationFailedError,
-    theirs.InvalidProducerEpochError,
-    theirs.InvalidProducerIdMappingError,
-    theirs.OutOfOrderSequenceNumberError,
-    theirs.ProducerFencedError,
-    theirs.SaslAuthenticationFailedError,
-    theirs.UnknownProducerIdError,
+# The guilty are named: an error that is not here, or new, is waited out and harms no record.
+_ITS_OWN_FAULT = (
+    theirs.InvalidConfigurationError,
+    theirs.InvalidPartitionsError,
+    theirs.InvalidRecordError,
+    theirs.InvalidReplicationFactorError,
+    theirs.InvalidTopicError,
+    theirs.MessageSizeTooLargeError,
+    theirs.PolicyViolationError,
+    theirs.RecordListTooLargeError,
+    theirs.UnsupportedForMessageFormatError,
 )
 
 
@@ -92,12 +95,13 @@ def _our_error(error: Exception) -> EventsError:
 
 
 def our_error_of_one(error: Exception) -> EventsError:
-    """Of one record sent, or one topic made: what the broker refuses for good is that one's own fault."""
-    ours = _our_error(error)
-    refused = isinstance(error, theirs.BrokerResponseError) and not error.retriable
-    if isinstance(error, _NOT_THE_RECORDS_FAULT):
-        return BrokersAway(str(ours))
-    return BrokerRefuses(str(ours)) if refused and isinstance(ours, BrokersAway) else ours
+    """Of one record sent, or one topic made: some errors are that one's own fault."""
+    match error:
+        case theirs.ClusterAuthorizationFailedError():
+            return BrokersAway(type(error).__name__)
+        case guilty if isinstance(guilty, _ITS_OWN_FAULT):
+            return BrokerRefuses(type(error).__name__)
+    return _our_error(error)
 
 
 def places_of(partitions: Iterable[TopicPartition]) -> frozenset[Place]:

@@ -22,7 +22,7 @@ _TOPIC_WITHIN_S = 1.0
 _REQUEST_BYTES_LEAST = 1_048_576  # the client's own limit of one record, which publish() stays below
 _FAST_BYTES_MOST = 65_536
 _KEYS_REMEMBERED = 100_000
-_HELD_MS = 1_000
+_HELD_MS = 1_000  # far more than it takes to queue what was read together
 
 
 class Acknowledged(NamedTuple):
@@ -93,7 +93,7 @@ class Producer(Generic[Sent]):
     def send(self, message: Sent, *, partitions: int | None = None) -> None:
         """Queue one record, in the partition of its key among so many (None: as many as the topic has).
 
-        It is held until `settled` is called, so that records given together leave together.
+        It is held until `let_go`, so that records given together leave together.
         Raises BrokersAway (this producer is of no more use), UnknownTopic, NotAuthorised, BrokerRefuses (it is).
         """
         key = message.key.encode()
@@ -111,9 +111,20 @@ class Producer(Generic[Sent]):
         self._held += 1
         self._unsettled += 1
 
+    def let_go(self) -> None:
+        """Have what is held sent: now where it is enough, or nothing else is on its way (as in RFC 896); or soon.
+
+        Call it again while something is on its way.
+        """
+        if not self._held:
+            return
+        if self._held >= min(self._batch_messages, self._unsettled):
+            self._held = 0
+        self._linger(self._linger_ms if self._held else 0)
+        self._client._sender.wakeup()  # noqa: SLF001 - as below
+
     def settled(self, *, wait_s: float) -> Iterator[tuple[Sent, Acknowledged | EventsError]]:
         """What became of records since the last time, waiting so long for the first."""
-        self._let_go()
         self._partitions.clear()  # a topic may have gone or grown since
         if wait_s and not any(queue[0][1].is_done for queue in self._on_their_way.values() if queue):
             self._progress.wait(wait_s)
@@ -153,15 +164,6 @@ class Producer(Generic[Sent]):
         future = self._client.send(place.topic, value, key, headers, partition=place.partition)
         return future.add_callback(self._note_progress)
 
-    def _let_go(self) -> None:
-        """Have what is held sent: now where it is enough, or nothing else is on its way (as in RFC 896); or soon."""
-        if not self._held:
-            return
-        if self._held >= min(self._batch_messages, self._unsettled):
-            self._held = 0
-        self._linger(self._linger_ms if self._held else 0)
-        self._client._sender.wakeup()  # noqa: SLF001 - as below
-
     def _linger(self, milliseconds: int) -> None:
         # The client looks it up each time. By its own clock alone a record that comes by itself would wait for company,
         # and of those that come together the first would leave before the last is queued.
@@ -181,24 +183,23 @@ class Producer(Generic[Sent]):
     def _place(self, topic: str, key: bytes, partitions: int | None) -> Any:
         places = self._partitions.get(topic)
         if places is None:
-            places = self._partitions[topic] = self._find(topic)
-        number = _positive_hash(key) % (partitions or len(places))
-        if number >= len(places):
-            raise BrokersAway("fewer partitions than were counted")
-        return places[number]
+            places = self._partitions[topic] = self._find(topic, least=partitions or 1)
+        return places[_positive_hash(key) % (partitions or len(places))]
 
-    def _find(self, topic: str) -> list[Any]:
+    def _find(self, topic: str, *, least: int = 1) -> list[Any]:
         """See that the topic is there, within 1 s; the client would take 3 s for each record of one that is not."""
         cluster = self._client._metadata  # noqa: SLF001 - the public way there blocks for 3 s
-        if found := _places(cluster, topic):
+        if len(found := _places(cluster, topic)) >= least:
             return found
         with contextlib.suppress(ValueError):  # a name that no topic can have
             cluster.add_topic(topic)
         # Twice: the first answer may be that to a question asked before the topic was added.
         for _ in range(2):
             self._ask(cluster)
-            if found := _places(cluster, topic):
+            if len(found := _places(cluster, topic)) >= least:
                 return found
+        if found:
+            raise UnknownTopic(f"{topic} with {least} partitions, which are pinned: it has {len(found)}")
         raise NotAuthorised(topic) if topic in cluster.unauthorized_topics else UnknownTopic(topic)
 
     def _ask(self, cluster: Any) -> None:

@@ -47,12 +47,12 @@ class HeldKeys:
         """Those of other shards are another relay's now."""
         self._held = {key: held for key, held in self._held.items() if held.shard in shards}
 
-    def read(self, *, known: Collection[int], limit: int, bytes_most: int) -> list[Pending]:
+    def read(self, *, known: Collection[int], paused: Collection[str], limit: int, bytes_most: int) -> list[Pending]:
         """The next records of the keys that are due, an equal share each; one with none left is free.
 
         A key whose head is among the `known` is not due: it is being tried right now. Raises DatabaseAway.
         """
-        due = self._due(known)
+        due = self._due(known, paused)
         self._look_for([key for key in due if not self._held[key].ids])
         having = [self._held[key] for key in due if key in self._held][:limit]
         if not having:
@@ -65,9 +65,13 @@ class HeldKeys:
             held.ids[:share] = [record_id for record_id in held.ids[:share] if record_id > up_to]
         return records
 
-    def _due(self, known: Collection[int]) -> list[OrderKey]:
+    def _due(self, known: Collection[int], paused: Collection[str]) -> list[OrderKey]:
         now = time.monotonic()
-        return [key for key, held in self._held.items() if held.until <= now and held.head not in known]
+        return [
+            key
+            for key, held in self._held.items()
+            if held.until <= now and held.head not in known and key[0] not in paused
+        ]
 
     def _look_for(self, keys: Sequence[OrderKey]) -> None:
         if not keys:

@@ -55,6 +55,11 @@ class Pins:
         is_fresh = time.monotonic() - self._read_at < GOOD_FOR_S
         return is_fresh and (topic not in self._pins or self._pins[topic].paused_at is None)
 
+    @property
+    def paused(self) -> frozenset[str]:
+        """The topics that were paused at the last reading."""
+        return frozenset(topic for topic, pin in self._pins.items() if pin.paused_at is not None)
+
     def count(self, topic: str) -> int | None:
         """How many partitions its keys are spread over; None: never pinned, as many as it has."""
         return self._pins[topic].partitions if topic in self._pins else None

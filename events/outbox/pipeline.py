@@ -4,13 +4,13 @@
 another. Nothing is marked before it is acknowledged; within a key first arrivals are in order, whatever fails.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from events import observe
 from events.backoff import Backoff
 from events.conf import EventsSettings
 from events.errors import Permanent
-from events.kafka import BrokersAway
+from events.kafka import BrokersAway, NotAuthorised, UnknownTopic
 from events.outbox import store
 from events.outbox.marker import Marker
 from events.outbox.partitions import Pins
@@ -19,7 +19,7 @@ from events.outbox.reader import Reader
 from events.outbox.session import Session
 from events.outbox.store import Mark, Pending
 from events.outbox.telling import tell_published
-from events.outbox.window import Window
+from events.outbox.window import Window, firsts
 
 ATTEMPTS_MOST = 10
 AFTER_REFUSAL = Backoff(first_s=1.0, most_s=60.0)
@@ -41,7 +41,7 @@ class Pipeline:
         self._producer = SupervisedProducer(settings, partitions=self._pins.count)
         self._window = Window()
         self._reader = Reader(self._session)
-        self._is_alone = False  # whether the record on its way must have no company
+        self._company = 0  # of the records on their way
         self._look_s = _QUIET_S
 
     @property
@@ -50,7 +50,7 @@ class Pipeline:
         return not self._window and not self._marker.count
 
     @property
-    def is_settling(self) -> bool:
+    def is_under_way(self) -> bool:
         """Whether anything is on its way, or acknowledged and not yet marked."""
         return bool(self._window.on_their_way or self._marker.count)
 
@@ -82,7 +82,7 @@ class Pipeline:
     def leave(self, shards: Collection[int]) -> None:
         """Send nothing more of these."""
         self._reader.leave(shards)
-        self._reader.forget(self._window.drop_shards(shards))
+        self._reader.forget(_ids(self._window.drop_shards(shards)))
 
     def is_outbox_empty(self) -> bool:
         """Whether nothing at all is pending, in anybody's shards. Raises DatabaseAway."""
@@ -90,37 +90,36 @@ class Pipeline:
 
     def read(self, mine: frozenset[int]) -> bool:
         """Read ahead where there is room for a batch; gives whether there may be more. Raises DatabaseAway."""
-        bytes_most = WINDOW_BYTES - self._window.bytes
-        if not self._has_room or bytes_most <= 0:
+        if not self._has_room:
             return True
-        records = self._reader.read(mine, limit=self._at_once, bytes_most=bytes_most)
+        bytes_most = WINDOW_BYTES - self._window.bytes
+        self._pins.renew()
+        paused = self._pins.paused
+        records = self._reader.read(mine, limit=self._at_once, bytes_most=bytes_most, paused=paused)
         self._window.add(records)
-        again = self._reader.read_held(limit=self._at_once, bytes_most=bytes_most)
+        again = self._reader.read_held(limit=self._at_once, bytes_most=bytes_most, paused=paused)
         self._window.add(again)
         self._look_s = _BUSY_S if records else _QUIET_S
         return bool(records or again) or self._reader.has_more
 
     def send(self) -> None:
-        """Give the queue to the client. Raises BrokersAway, DatabaseAway."""
+        """Give the queue to the client, and have it leave. Raises BrokersAway, DatabaseAway."""
         self._pins.renew()
-        window, send = self._window, self._producer.send
-        while (record := window.next) and self._may_send(record):
-            try:
-                send(record)
-                window.sent()
-            except BrokersAway as error:
-                self._settle(self._producer.end_after(record, error))
-            except Permanent as error:
-                observe.record_send_failed(topic=record.topic, reason=type(error).__name__, records=1)
-                self._refuse(record, error)
+        try:
+            while (record := self._next()) and self._may_send(record):
+                self._give(record)
+        finally:
+            # A process that was paused must find out here, before anything leaves, that another may own its shards.
+            if self._is_fresh():
+                self._producer.let_go()
 
-    def settle(self) -> bool:
+    def collect(self, *, will_read: bool = True) -> bool:
         """Take what Kafka acknowledged; gives whether there was any. Raises BrokersAway, DatabaseAway."""
         # What `send` left in the queue waits for something on its way.
-        may_go_on = self._reader.has_more and self._has_room and self._window.next is None
+        may_go_on = will_read and self._reader.has_more and self._has_room and self._window.next is None
         wait_s = 0 if may_go_on or not self._window.on_their_way else self._look_s
         collected = self._producer.collect(wait_s=wait_s)
-        self._settle(collected)
+        self._take(collected)
         return bool(collected.acknowledged)
 
     def mark(self) -> None:
@@ -139,19 +138,36 @@ class Pipeline:
 
     @property
     def _has_room(self) -> bool:
-        return len(self._window) + self._marker.count + self._at_once <= self._most
+        records = len(self._window) + self._marker.count + self._at_once
+        return records <= self._most and self._window.bytes < WINDOW_BYTES
+
+    def _next(self) -> Pending | None:
+        """The first of the queue; a topic that is paused leaves it."""
+        while (record := self._window.next) and record.topic in self._pins.paused:
+            self._reader.set_aside(record.topic, _ids(self._window.drop_topic(record.topic)))
+        return record
 
     def _may_send(self, record: Pending) -> bool:
-        # A process that was paused must find out here, before the record leaves, that another may own its shards.
         if not (self._is_fresh() and self._pins.may_send(record.topic)):
             return False
-        is_alone = self._window.must_go_alone(record)
-        if (is_alone or self._is_alone) and self._window.on_their_way:
+        company = self._window.company(record)
+        if company != self._company and self._window.on_their_way:
             return False
-        self._is_alone = is_alone
+        self._company = company
         return True
 
-    def _settle(self, collected: Collected) -> None:
+    def _give(self, record: Pending) -> None:
+        try:
+            self._producer.send(record)
+            self._window.sent()
+        except BrokersAway as error:
+            self._take(self._producer.end_after(record, error))
+        except (UnknownTopic, NotAuthorised) as error:
+            self._refuse(self._window.heads(record.topic), error)  # all at once: there may be thousands
+        except Permanent as error:
+            self._refuse([record], error)
+
+    def _take(self, collected: Collected) -> None:
         """Raises BrokersAway when the rest failed and no record is to blame."""
         self._note(collected)
         if collected.broken is None:
@@ -164,27 +180,51 @@ class Pipeline:
             case []:
                 raise BrokersAway(str(collected.broken))
             case [(record, error)]:
-                self._refuse(record, error)
+                self._hold_or_bury([record], error)
             case several:
                 self._window.suspect([record for record, _ in several])
 
     def _note(self, collected: Collected) -> None:
         if collected.acknowledged:
-            self._window.settled(record for record, _ in collected.acknowledged)
+            self._window.acknowledged(record for record, _ in collected.acknowledged)
             self._marker.owe(Mark(record.id, record.shard, *at) for record, at in collected.acknowledged)
             tell_published(collected.acknowledged)
 
-    def _refuse(self, record: Pending, error: Permanent) -> None:
-        """Hold back the record's key until the next attempt; after the last one the record is dead."""
-        attempt, told = record.attempts + 1, f"{type(error).__name__}: {error}"
-        if attempt < ATTEMPTS_MOST:
-            wait_s = AFTER_REFUSAL.wait_s(attempt)
-            self._reader.hold_back(record, wait_s=wait_s)
-            self._reader.forget(self._window.drop_key(record.order_key))
-            store.postpone(self._session, record.id, error=told, wait_s=wait_s)
-            observe.record_held_back(topic=record.topic, event_id=record.event_id, attempt=attempt, wait_s=wait_s)
-        else:
-            store.bury(self._session, record.id, error=told)
-            self._window.drop(record)
-            self._reader.forget([record.id])
+    def _refuse(self, records: Sequence[Pending], error: Permanent) -> None:
+        """The client took none of these, which are the first of their keys in the queue."""
+        observe.record_send_failed(topic=records[0].topic, reason=type(error).__name__, records=len(records))
+        self._hold_or_bury(records, error)
+
+    def _hold_or_bury(self, records: Sequence[Pending], error: Permanent) -> None:
+        told = f"{type(error).__name__}: {error}"
+        if last := [record for record in records if record.attempts + 1 >= ATTEMPTS_MOST]:
+            self._bury(last, told)
+        if others := [record for record in records if record.attempts + 1 < ATTEMPTS_MOST]:
+            self._hold_back(others, told)
+
+    def _hold_back(self, records: Sequence[Pending], told: str) -> None:
+        """Send nothing of their keys until the next attempt."""
+        waits_s = {record.id: AFTER_REFUSAL.wait_s(record.attempts + 1) for record in records}
+        dropped = self._window.drop_keys({record.order_key for record in records})
+        self._reader.forget(_ids(dropped))
+        # A key begins before the refused record where something of it was on its way, and may not have arrived.
+        begins = firsts(dropped)
+        for record in records:
+            self._reader.hold_back(begins[record.order_key], wait_s=waits_s[record.id])
+        store.postpone(self._session, waits_s, error=told)
+        for record in records:
+            observe.record_held_back(
+                topic=record.topic, event_id=record.event_id, attempt=record.attempts + 1, wait_s=waits_s[record.id]
+            )
+
+    def _bury(self, records: Sequence[Pending], told: str) -> None:
+        ids = _ids(records)
+        store.bury(self._session, ids, error=told)
+        self._window.drop(frozenset(ids))
+        self._reader.forget(ids)
+        for record in records:
             observe.record_record_dead(topic=record.topic, event_id=record.event_id, reason=told)
+
+
+def _ids(records: Iterable[Pending]) -> list[int]:
+    return [record.id for record in records]

@@ -78,6 +78,11 @@ class SupervisedProducer:
             self._remember(record.topic, error)
             raise
 
+    def let_go(self) -> None:
+        """Have what was given leave, all together."""
+        if self._client is not None:
+            self._client.let_go()
+
     def collect(self, *, wait_s: float) -> Collected:
         """What was settled, waiting so long for the first; after a failure the client is ended."""
         if self._client is None:

@@ -45,6 +45,7 @@ class Reader:
         self._known = set(keep)  # given away, or acknowledged by an earlier life: not to be given again
         self._forgettable: set[int] = set()
         self._held = HeldKeys(session)
+        self._aside: set[str] = set()  # topics, some of whose records were passed over
         self._has_more = False
 
     @property
@@ -57,23 +58,26 @@ class Reader:
         """The highest id read: take it along with a mark, for `note_marked`."""
         return self._high
 
-    def read(self, mine: frozenset[int], *, limit: int, bytes_most: int) -> list[Pending]:
+    def read(
+        self, mine: frozenset[int], *, limit: int, bytes_most: int, paused: frozenset[str] = frozenset()
+    ) -> list[Pending]:
         """New records of these shards, each key's in order. Raises DatabaseAway: then nothing has changed.
 
-        At most `limit`, and no more than `bytes_most` allows, but one at least.
+        At most `limit`, and no more than `bytes_most` allows, but one at least; none of `paused` topics.
         """
         self._own(mine)
+        self._go_on_with(self._aside - paused)
         self._keep_floor_close()
         # A read that began before a mark still sees its records as pending: they stay known until it is over.
         marked_before = set(self._forgettable)
-        new = self._new(self._look(limit, bytes_most))
+        new = self._new(self._look(limit, bytes_most), paused)
         self._known -= marked_before
         self._forgettable -= marked_before
         return new
 
-    def read_held(self, *, limit: int, bytes_most: int) -> list[Pending]:
+    def read_held(self, *, limit: int, bytes_most: int, paused: frozenset[str] = frozenset()) -> list[Pending]:
         """The next records of the keys whose time has come, bounded as in `read`. Raises DatabaseAway, as there."""
-        records = self._held.read(known=self._known, limit=limit, bytes_most=bytes_most) if self._held else []
+        records = self._held.read(known=self._known, paused=paused, limit=limit, bytes_most=bytes_most)
         self._known.update(record.id for record in records)
         return records
 
@@ -85,6 +89,11 @@ class Reader:
     def hold_back(self, record: Pending, *, wait_s: float) -> None:
         """Kafka refused this record, the first of its key: give nothing of the key for so long."""
         self._held.hold(record, wait_s=wait_s)
+
+    def set_aside(self, topic: str, ids: Iterable[int]) -> None:
+        """These are of a topic that was paused: to be given again when it is not."""
+        self._aside.add(topic)
+        self.forget(ids)
 
     def forget(self, ids: Iterable[int]) -> None:
         """These will not be sent, now or from here."""
@@ -102,6 +111,12 @@ class Reader:
         if mine != self._mine:
             self._held.keep(mine)
         self._mine = mine
+
+    def _go_on_with(self, topics: Collection[str]) -> None:
+        """Of these all that was passed over is new, wherever its ids lie."""
+        if topics:
+            self._start_over(from_id=0)
+            self._aside.difference_update(topics)
 
     def _start_over(self, *, from_id: int) -> None:
         self._high, self._before = from_id, None
@@ -138,9 +153,12 @@ class Reader:
         is_all_late = 0 < late == len(seen.records)
         return late >= limit or (is_all_late and seen.bytes >= bytes_most)
 
-    def _new(self, records: Iterable[Pending]) -> list[Pending]:
+    def _new(self, records: Iterable[Pending], paused: frozenset[str]) -> list[Pending]:
         new = []
         for record in records:
+            if record.topic in paused:
+                self._aside.add(record.topic)
+                continue
             if record.id in self._known or (self._held and record.order_key in self._held):
                 continue
             if record.wait_s is not None and record.wait_s > 0:

@@ -99,14 +99,15 @@ class Relay:
         mine = self._follow_shards()
         has_read = bool(mine) and self._pipeline.read(mine)
         self._pipeline.send()
-        if self._pipeline.settle():
+        if self._pipeline.collect():
             self._all_is_there()
         self._pipeline.mark()
         return has_read or not self._pipeline.is_empty
 
     def _follow_shards(self) -> frozenset[int]:
         """What to read now. Of what was lost nothing more is sent; of what was given up, what is on its way arrives."""
-        mine, epoch = self._shards.owned, self._shards.epoch
+        epoch = self._shards.epoch  # first: with shards of another epoch than this one's nothing may be sent
+        mine = self._shards.owned
         if epoch != self._epoch or not self._shards.is_fresh:
             self._pipeline.start_over()
             self._epoch = epoch
@@ -116,7 +117,7 @@ class Relay:
         if leaving := self._shards.leaving:
             self._pipeline.leave(leaving)
             self._shards.release(leaving - self._pipeline.shards)
-        return mine
+        return mine - leaving
 
     def _look_again(self) -> bool:
         try:
@@ -145,11 +146,11 @@ class Relay:
     def _drain(self) -> None:
         """Send nothing more; wait, within a limit, for what is on its way, and have it marked."""
         deadline = time.monotonic() + self._drain_within_s
-        while self._pipeline.is_settling and time.monotonic() < deadline:
+        while self._pipeline.is_under_way and time.monotonic() < deadline:
             self._shards.stamp()
             try:
                 self._follow_shards()
-                self._pipeline.settle()
+                self._pipeline.collect(will_read=False)
                 self._pipeline.mark()
             except Transient:
                 time.sleep(_LOOK_WITHIN_S)

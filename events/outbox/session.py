@@ -51,7 +51,8 @@ class Session:
                 cursor = self._connection.cursor(binary=True)
                 cursor.execute(statement, parameters, prepare=True)
                 return cursor.fetchall() if cursor.description else []
-            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            # InternalError: also from a server that has become a standby, which takes no mark.
+            except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError) as error:
                 self._drop()
                 raise DatabaseAway(type(error).__name__) from error
 

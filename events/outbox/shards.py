@@ -105,7 +105,7 @@ class Shards:
     def epoch(self) -> int:
         """Grows with each session: between two of them others may have owned the same shards.
 
-        Read it after `owned`, and look again before each send, as at `is_fresh`.
+        Read it before `owned`, and look again before each send, as at `is_fresh`.
         """
         return self._epoch
 

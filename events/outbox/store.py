@@ -93,11 +93,12 @@ where running - bytes < %(bytes_most)s
 order by id
 """  # noqa: S608 - as above
 
-# Sorted, so that two relays' marks cannot deadlock; the first mark wins.
+# Sorted, so that two relays' marks cannot deadlock; the first mark wins. What another relay has buried meanwhile has
+# arrived after all.
 _MARK = """
 with marked as (
     update events_outbox as record
-    set published_at = clock_timestamp(), partition = acknowledged.partition, "offset" = acknowledged.at
+    set published_at = clock_timestamp(), partition = acknowledged.partition, "offset" = acknowledged.at, dead_at = null
     from unnest(%s::bigint[], %s::int[], %s::bigint[]) as acknowledged(id, partition, at)
     where record.id = acknowledged.id and record.published_at is null
     returning 1
@@ -106,15 +107,16 @@ select count(*), pg_current_xact_id()::text::bigint from marked
 """
 
 _POSTPONE = """
-update events_outbox
-set attempts = attempts + 1, error = %s, next_attempt_at = clock_timestamp() + make_interval(secs => %s)
-where id = %s and published_at is null
+update events_outbox as record
+set attempts = attempts + 1, error = %s, next_attempt_at = clock_timestamp() + make_interval(secs => refused.wait_s)
+from unnest(%s::bigint[], %s::float8[]) as refused(id, wait_s)
+where record.id = refused.id and published_at is null
 """
 
 _BURY = """
 update events_outbox
 set attempts = attempts + 1, error = %s, next_attempt_at = null, dead_at = clock_timestamp()
-where id = %s and published_at is null
+where id = any(%s::bigint[]) and published_at is null
 """
 
 # A restored outbox brings transaction numbers of another cluster, which lie in the future of this one and would look
@@ -235,14 +237,15 @@ def take_number(session: Session) -> int:
     return int(number)
 
 
-def postpone(session: Session, record_id: int, *, error: str, wait_s: float) -> None:
-    """Count one attempt; the next is due after `wait_s`. Raises DatabaseAway."""
-    session.run(_POSTPONE, [error, wait_s, record_id])
+def postpone(session: Session, waits_s: Mapping[int, float], *, error: str) -> None:
+    """Count one attempt of each of these ids; the next is due after so long. Raises DatabaseAway."""
+    ids = sorted(waits_s)
+    session.run(_POSTPONE, [error, ids, [waits_s[record_id] for record_id in ids]])
 
 
-def bury(session: Session, record_id: int, *, error: str) -> None:
-    """Count the last attempt and set the record dead. Raises DatabaseAway."""
-    session.run(_BURY, [error, record_id])
+def bury(session: Session, ids: Sequence[int], *, error: str) -> None:
+    """Count the last attempt of each, and set them dead. Raises DatabaseAway."""
+    session.run(_BURY, [error, ids])
 
 
 def forget_foreign_numbers(session: Session) -> None:

@@ -63,18 +63,17 @@ class Wakeup:
 
         `look_again` reads, and gives whether it found anything. It is called when flags went up, before the sleep.
         """
-        shards = self._owned()
-        news = shards - self._flags
+        shards, raised = self._owned(), _NONE
         try:
             # Under load the first look finds something: then no flag goes up, and no publisher notifies.
             if self._poll_s > _SHORTEST_S:
-                self._raise(shards)
+                raised = self._raise(shards)
         except EventsError:
             self._lose()
         if not shards or shards - self._flags:
             self._sleep(stop, shards, for_s=self._poll_s)
             self._poll_s = min(_LONGEST_S, self._poll_s * 2)
-        elif not (news and look_again()):
+        elif not (raised and look_again()):
             self._sleep(stop, shards, for_s=_SLEEP_S)
 
     def close(self) -> None:
@@ -83,17 +82,20 @@ class Wakeup:
             self._session.close()
         self._session, self._flags = None, _NONE
 
-    def _raise(self, shards: frozenset[int]) -> None:
-        """Put up the flags that are not; those of open transactions stay down, and then polling has to do."""
+    def _raise(self, shards: frozenset[int]) -> frozenset[int]:
+        """Put up the flags that are not, and give these; those of open transactions stay down: polling has to do."""
         session = self._session or self._connect()
         if session is None:
-            return
+            return _NONE
         if self._flags - shards:
             self._lower(session)
-        if missing := list(shards - self._flags):
-            ((raised, _),) = session.ask(_RAISE, flag=FLAG, shards=missing)
-            self._flags |= frozenset(raised)
-            self._touched_at = time.monotonic()
+        missing = shards - self._flags
+        if not missing:
+            return _NONE
+        ((raised, _),) = session.ask(_RAISE, flag=FLAG, shards=list(missing))
+        self._flags |= frozenset(raised)
+        self._touched_at = time.monotonic()
+        return frozenset(raised)
 
     def _lower(self, session: LockSession) -> None:
         if self._flags:

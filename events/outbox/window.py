@@ -8,6 +8,8 @@ from collections.abc import Callable, Collection, Iterable
 
 from events.outbox.store import OrderKey, Pending
 
+_WELL, _REFUSED = 0, -1  # companies; no ids
+
 
 class Window:
     """Each key's records stand in their order, first those on their way, then the queue."""
@@ -47,8 +49,8 @@ class Window:
         record = self._queue.popleft()
         self._on_their_way[record.id] = record
 
-    def settled(self, records: Iterable[Pending]) -> None:
-        """These were acknowledged."""
+    def acknowledged(self, records: Iterable[Pending]) -> None:
+        """Kafka has these."""
         for record in records:
             del self._on_their_way[record.id]
             self._suspects.discard(record.id)
@@ -60,31 +62,53 @@ class Window:
         self._queue.extendleft(reversed(again))
         self._on_their_way = {}
 
-    def drop_key(self, key: OrderKey) -> list[int]:
-        """Take a key out of the queue; gives the ids."""
-        return self._drop(lambda record: record.order_key == key)
+    def heads(self, topic: str) -> list[Pending]:
+        """The first of each key of a topic in the queue."""
+        return list(firsts(record for record in self._queue if record.topic == topic).values())
 
-    def drop_shards(self, shards: Collection[int]) -> list[int]:
-        """Take whole shards out of the queue; gives the ids."""
+    def drop_keys(self, keys: Collection[OrderKey]) -> list[Pending]:
+        """Take whole keys out of the queue; gives what was there."""
+        return self._drop(lambda record: record.order_key in keys)
+
+    def drop_shards(self, shards: Collection[int]) -> list[Pending]:
+        """Take whole shards out of the queue; gives what was there."""
         return self._drop(lambda record: record.shard in shards)
 
-    def drop(self, record: Pending) -> None:
-        """Take this one out of the queue."""
-        self._drop(lambda queued: queued.id == record.id)
+    def drop_topic(self, topic: str) -> list[Pending]:
+        """Take a whole topic out of the queue; gives what was there."""
+        return self._drop(lambda record: record.topic == topic)
 
-    def must_go_alone(self, record: Pending) -> bool:
-        """Whether it failed before, or beside others, so that its next failure must be its own without doubt."""
-        return record.attempts > 0 or record.id in self._suspects
+    def drop(self, ids: Collection[int]) -> None:
+        """Take these out of the queue."""
+        self._drop(lambda record: record.id in ids)
+
+    def company(self, record: Pending) -> int:
+        """Records of different companies must not be on their way together.
+
+        One that failed beside others is a company of its own: its next failure must be its own without doubt. Those
+        that were refused before are one: thousands, where a topic was missing; they must not fail what never did.
+        """
+        if record.id in self._suspects:
+            return record.id
+        return _REFUSED if record.attempts else _WELL
 
     def suspect(self, records: Iterable[Pending]) -> None:
         """One of these is to blame for a failure of them all."""
         self._suspects.update(record.id for record in records)
 
-    def _drop(self, is_meant: Callable[[Pending], bool]) -> list[int]:
+    def _drop(self, is_meant: Callable[[Pending], bool]) -> list[Pending]:
         dropped = [record for record in self._queue if is_meant(record)]
         if dropped:
             ids = {record.id for record in dropped}
             self._queue = deque(record for record in self._queue if record.id not in ids)
             self._suspects -= ids
             self.bytes -= sum(record.bytes for record in dropped)
-        return [record.id for record in dropped]
+        return dropped
+
+
+def firsts(records: Iterable[Pending]) -> dict[OrderKey, Pending]:
+    """Of each key the first of these."""
+    found: dict[OrderKey, Pending] = {}
+    for record in records:
+        found.setdefault(record.order_key, record)
+    return found

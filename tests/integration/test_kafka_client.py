@@ -70,10 +70,16 @@ def let_settle(producer: Client, topic: Topic) -> None:
 
 def outcomes_of(producer: Client, number: int) -> list[tuple[bytes, Acknowledged | EventsError]]:
     """What became of so many records: value and outcome."""
-    settled: list[tuple[Envelope, Acknowledged | EventsError]] = []
-    wait_for(lambda: settled.extend(producer.settled(wait_s=0.1)) or len(settled) >= number)
-    assert len(settled) == number
-    return [(envelope.value, outcome) for envelope, outcome in settled]
+    found: list[tuple[Envelope, Acknowledged | EventsError]] = []
+    wait_for(lambda: found.extend(settled(producer)) or len(found) >= number)
+    assert len(found) == number
+    return [(envelope.value, outcome) for envelope, outcome in found]
+
+
+def settled(producer: Client) -> list[tuple[Envelope, Acknowledged | EventsError]]:
+    """What became of records within a moment."""
+    producer.let_go()
+    return list(producer.settled(wait_s=0.2))
 
 
 def outcome_of_one(producer: Client) -> Acknowledged | EventsError:
@@ -128,7 +134,7 @@ def test_while_others_are_on_their_way_a_record_waits_until_they_have_arrived(
     broker.kafka.pause()
     for _ in range(2):
         patient.send(record(topic.name))
-        assert list(patient.settled(wait_s=0.1)) == []
+        assert settled(patient) == []
     assert patient._client._accumulator.has_undrained()
     broker.kafka.resume()
     began = time.monotonic()
@@ -143,7 +149,7 @@ def test_while_others_are_on_their_way_so_many_are_enough_to_go(patient: Client,
     kept_after = []
     for key in ("k", *[IN_ANOTHER_PARTITION] * ENOUGH):
         patient.send(record(topic.name, key=key))
-        assert list(patient.settled(wait_s=0.2)) == []
+        assert settled(patient) == []
         kept_after.append(kept())
     assert kept_after == [False] + [True] * (ENOUGH - 1) + [False]
 

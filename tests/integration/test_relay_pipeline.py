@@ -70,7 +70,7 @@ def test_the_window_is_bounded_in_records_while_nobody_acknowledges(pipeline: Pi
     for _ in range(30):
         pipeline.read(ALL)
         pipeline.send()
-        pipeline.settle()
+        pipeline.collect()
         pipeline.mark()
     assert len(pipeline._window) == 2_000
     assert len(pipeline._reader._known) == 2_000
