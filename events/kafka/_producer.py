@@ -5,23 +5,20 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
-from kafka import KafkaProducer, TopicPartition  # type: ignore[import-untyped]  # ships no types
+from kafka import KafkaProducer  # type: ignore[import-untyped]  # ships no types
 from kafka import errors as theirs
-from kafka.partitioner.default import murmur2  # type: ignore[import-untyped]  # as above
 
 from events.conf import EventsSettings
 from events.errors import EventsError
 from events.kafka._connection import connection
-from events.kafka._errors import BrokersAway, Ended, NotAuthorised, UnknownTopic, our_error_of_one
+from events.kafka._errors import NotAuthorised, UnknownTopic, our_error_of_one
+from events.kafka._places import Places
 
 _END_WITHIN_S = 3.0
-_TOPIC_WITHIN_S = 1.0
 _REQUEST_BYTES_LEAST = 1_048_576  # the client's own limit of one record, which publish() stays below
 _FAST_BYTES_MOST = 65_536
-_KEYS_REMEMBERED = 100_000
 _HELD_MS = 1_000  # far more than it takes to queue what was read together
 
 
@@ -76,9 +73,8 @@ class Producer(Generic[Sent]):
         self._held = 0  # given, and the client not told to send at once
         self._unsettled = 0
         self._on_their_way: dict[Any, deque[tuple[Sent, Any, float]]] = {}  # by partition: message, future, since
-        self._partitions: dict[str, list[Any]] = {}
+        self._places = Places(self._client._metadata)  # noqa: SLF001 - as is said there
         self._progress = threading.Event()  # something was settled
-        self._changed = threading.Event()  # the cluster answered a question, or this producer has ended
         self.has_failed = False
 
     def prepare(self, topics: Iterable[str]) -> None:
@@ -88,7 +84,7 @@ class Producer(Generic[Sent]):
         """
         for topic in topics:
             with contextlib.suppress(UnknownTopic, NotAuthorised):
-                self._find(topic)
+                self._places.find(topic)
 
     def send(self, message: Sent, *, partitions: int | None = None) -> None:
         """Queue one record, in the partition of its key among so many (None: as many as the topic has).
@@ -97,7 +93,7 @@ class Producer(Generic[Sent]):
         Raises BrokersAway (this producer is of no more use), UnknownTopic, NotAuthorised, BrokerRefuses (it is).
         """
         key = message.key.encode()
-        place = self._place(message.topic, key, partitions)
+        place = self._places.place(message.topic, key, partitions=partitions)
         self._linger(_HELD_MS)
         try:
             future = self._append(place, key, message)
@@ -125,7 +121,7 @@ class Producer(Generic[Sent]):
 
     def settled(self, *, wait_s: float) -> Iterator[tuple[Sent, Acknowledged | EventsError]]:
         """What became of records since the last time, waiting so long for the first."""
-        self._partitions.clear()  # a topic may have gone or grown since
+        self._places.forget()
         if wait_s and not any(queue[0][1].is_done for queue in self._on_their_way.values() if queue):
             self._progress.wait(wait_s)
         self._progress.clear()
@@ -177,57 +173,14 @@ class Producer(Generic[Sent]):
         # Here and now: back in its loop the client would send the partition's next batch under a new epoch.
         self._client._sender.force_close()  # noqa: SLF001 - as in close_now()
         self.has_failed = True
-        self._changed.set()
+        self._places.end()
         self._progress.set()
-
-    def _place(self, topic: str, key: bytes, partitions: int | None) -> Any:
-        places = self._partitions.get(topic)
-        if places is None:
-            places = self._partitions[topic] = self._find(topic, least=partitions or 1)
-        return places[_positive_hash(key) % (partitions or len(places))]
-
-    def _find(self, topic: str, *, least: int = 1) -> list[Any]:
-        """See that the topic is there, within 1 s; the client would take 3 s for each record of one that is not."""
-        cluster = self._client._metadata  # noqa: SLF001 - the public way there blocks for 3 s
-        if len(found := _places(cluster, topic)) >= least:
-            return found
-        with contextlib.suppress(ValueError):  # a name that no topic can have
-            cluster.add_topic(topic)
-        # Twice: the first answer may be that to a question asked before the topic was added.
-        for _ in range(2):
-            self._ask(cluster)
-            if len(found := _places(cluster, topic)) >= least:
-                return found
-        if found:
-            raise UnknownTopic(f"{topic} with {least} partitions, which are pinned: it has {len(found)}")
-        raise NotAuthorised(topic) if topic in cluster.unauthorized_topics else UnknownTopic(topic)
-
-    def _ask(self, cluster: Any) -> None:
-        self._changed.clear()
-        answer = cluster.request_update()
-        answer.add_both(lambda _: self._changed.set())
-        has_changed = not self.has_failed and self._changed.wait(_TOPIC_WITHIN_S)
-        if self.has_failed:
-            raise Ended("while asking for a topic")
-        # An error that a broker sent is an answer, too.
-        if not has_changed or not (answer.succeeded() or isinstance(answer.exception, theirs.BrokerResponseError)):
-            raise BrokersAway("no metadata")
 
 
 def _outcome(partition: int, future: Any) -> Acknowledged | EventsError:
     if future.exception is not None:
         return our_error_of_one(future.exception)
     return Acknowledged(partition, future.value.offset)
-
-
-def _places(cluster: Any, topic: str) -> list[Any]:
-    return [TopicPartition(topic, number) for number in sorted(cluster.partitions_for_topic(topic) or ())]
-
-
-@lru_cache(_KEYS_REMEMBERED)
-def _positive_hash(key: bytes) -> int:
-    positive: int = murmur2(key) & 0x7FFFFFFF
-    return positive
 
 
 def _request_timeout_ms(settings: EventsSettings) -> int:
