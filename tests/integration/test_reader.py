@@ -4,19 +4,22 @@ import random
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from contextlib import closing, contextmanager
+from typing import Any, Self
 
 import psycopg
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from psycopg import sql
 
+from events.conf import EventsSettings
 from events.outbox import store
+from events.outbox.publish import publish
 from events.outbox.reader import Reader
 from events.outbox.session import Parameters, Row, Session
 from events.outbox.store import Mark, OrderKey, Pending
 from tests.integration.reading import ALL, NO_LIMIT, Reading, make, other_session, reading, write
-from tests.integration.relaying import Noted, commit, database_url
+from tests.integration.relaying import Noted, commit, database_url, wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -31,6 +34,94 @@ def test_a_late_commit_is_read_and_its_key_stays_in_order() -> None:
         later = write(first, "A")
         first.commit()
         assert [record.id for record in one.read() if record.key == "A"] == [early, later]
+        assert one.read() == []
+
+
+def go_on(one: Reading, *, rounds: int = 5) -> None:
+    """Others publish, and all that is there is read and marked: the floor moves up to it."""
+    for _ in range(rounds):
+        make(3, key="others")
+        records = one.read()
+        assert [record.key for record in records] == ["others"] * 3
+        one.mark(records)
+
+
+@pytest.mark.parametrize("rounds", [0, 1, 5])
+def test_a_transaction_that_pauses_after_its_number_and_after_its_id_is_read_once_it_commits(rounds: int) -> None:
+    with reading() as one, other_session() as slow:
+        slow.execute("select pg_current_xact_id()")
+        go_on(one, rounds=rounds)
+        record = write(slow, "slow")
+        go_on(one)
+        slow.commit()
+        assert [late.id for late in one.read()] == [record]
+        assert one.read() == []
+
+
+class Stopped:
+    """A transaction that publishes in a thread of its own from `start` on, and commits when it may."""
+
+    def __init__(self) -> None:
+        self.has_published, self.may_commit = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._run, name="stopped publisher")
+        self.start = self._thread.start
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.commit()
+
+    def commit(self) -> None:
+        self.may_commit.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        with closing(connection), transaction.atomic():
+            publish(Noted(of="user", n=1))
+            self.has_published.set()
+            self.may_commit.wait(30)
+
+
+@contextmanager
+def key_locked(key: str) -> Iterator[psycopg.Connection[Any]]:
+    """As by publish() of a fact that is Noted, until the session's transaction ends."""
+    topic = EventsSettings.current().topics[Noted.topic]
+    with other_session() as holder:
+        holder.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"{topic}/{key}"])
+        yield holder
+
+
+_NUMBERS_OF_THE_WAITING = """
+select number.pid is not null from pg_locks as waiting
+left join pg_locks as number on number.pid = waiting.pid and number.locktype = 'transactionid'
+where waiting.locktype = 'advisory' and not waiting.granted
+"""
+
+
+def waiting_have_numbers() -> list[bool]:
+    """Of each transaction that waits for a key, whether it has its number."""
+    with connection.cursor() as cursor:
+        cursor.execute(_NUMBERS_OF_THE_WAITING)
+        return [has_one for (has_one,) in cursor.fetchall()]
+
+
+def test_publish_draws_no_id_before_it_has_its_number_and_the_key() -> None:
+    """Stopped in between, it is read, however far the floor moves meanwhile."""
+    with reading() as one, Stopped() as stopped, key_locked("user") as holder:
+        stopped.start()
+        wait_for(waiting_have_numbers)
+        assert waiting_have_numbers() == [True]
+        go_on(one)
+        holder.commit()
+        assert stopped.has_published.wait(30)
+        highest = one.reader.high
+        go_on(one)
+        stopped.commit()
+        (late,) = one.read()
+        assert late.key == "user"
+        assert late.id == highest + 1
         assert one.read() == []
 
 

@@ -5,11 +5,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from typing import Any, ClassVar, LiteralString
 
 import pytest
 from django.db import connection, transaction
 
 from devstack import Stack
+from events.outbox import wakeup
+from events.outbox.lock_session import LockSession
 from events.outbox.publish import publish
 from events.outbox.store import shard_of
 from tests.integration.relaying import Noted, commit, database_url, wait_for
@@ -155,6 +158,54 @@ def test_a_sleep_ends_when_it_should_stop_or_owns_other_shards(
         change(asleep)
         wait_for(lambda: len(asleep.sleeps) > slept)
         assert time.monotonic() - changed_at < SOON_S
+
+
+class Watched(LockSession):
+    """Does what it is told to, once, in the moment before flags go up."""
+
+    before_raising: ClassVar[list[Callable[[], None]]] = []
+
+    def ask(self, query: LiteralString, **values: object) -> list[tuple[Any, ...]]:
+        if query == wakeup._RAISE and self.before_raising:
+            self.before_raising.pop()()
+        return super().ask(query, **values)
+
+
+@pytest.fixture
+def before_raising(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], None]]:
+    """Takes what is to happen between flags down and flags up."""
+    monkeypatch.setattr(wakeup, "LockSession", Watched)
+    Watched.before_raising.clear()
+    return Watched.before_raising
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(ALL, EVEN), (EVEN, ALL), (EVEN, ALL - EVEN)],
+    ids=["fewer shards", "more shards", "other shards"],
+)
+def test_a_commit_while_the_flags_are_down_for_a_change_of_shards_is_seen_at_once(
+    url: str,
+    observer: Observer,
+    before_raising: list[Callable[[], None]],
+    before: frozenset[int],
+    after: frozenset[int],
+) -> None:
+    committed_at: list[float] = []
+    key = key_of(after - before or after)
+
+    def commit_now() -> None:
+        commit_and_close(Noted(of=key, n=1))
+        committed_at.append(time.monotonic())
+
+    with sleeper(url, owned=before) as asleep:
+        wait_for(lambda: observer.flags() == len(before))
+        before_raising.append(commit_now)
+        asleep.owned = after
+        seen_after(asleep, seen=1)
+        assert time.monotonic() - committed_at[0] < SOON_S
+        assert observer.heard(within_s=0.1) == []  # it found no flag, so only a look could see it
+        wait_for(lambda: observer.flags() == len(after))
 
 
 def test_it_polls_while_the_database_restarts_and_sleeps_again_after_it(url: str, parts: Stack) -> None:
