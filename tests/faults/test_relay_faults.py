@@ -4,23 +4,33 @@ The ledger judges. Whether the second relay shares the work or stands by: each t
 """
 
 import json
+import random
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 
+import psycopg
 import pytest
+from django.db import connection, transaction
 
 from devstack import Stack
+from events.outbox.store import SHARDS
 from tests.faults.fleet import Fleet, Process
 from tests.faults.ledger import Fault, Verdict
 from tests.faults.proxy import in_front_of
+from tests.faults.writer import KEYS, fact, publish_and_note
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 WINDOW = 2_000  # what one relay has read and not yet marked, at most
 HANGS_MOST_S = 90.0  # 40 s, more where looks are slow
+GONE_WITHIN_S = 4.0  # half a second, and room for a busy machine; a mark by itself waits for 30 s
+_WAITING = """
+select count(*) from pg_stat_activity
+where application_name = %s and wait_event_type = 'Lock' and query like '%%set published_at%%'
+"""
 SHORT = {"KAFKA_PRODUCER_DELIVERY_TIMEOUT_MS": "2000"}
 
 
@@ -99,6 +109,73 @@ def test_each_relay_is_killed(scene: Scene) -> None:
             relay.kill()
         scene.another()
     scene.ends_well(copies_most=2 * WINDOW)
+
+
+def test_a_relay_that_is_killed_while_its_mark_waits_for_a_row_leaves_neither_shards_nor_session(
+    fleet: Fleet, verdict: Callable[[], Verdict]
+) -> None:
+    publish_some()
+    with closing(psycopg.connect(fleet.database_url)) as other:
+        other.execute("select from events_outbox order by id limit 1 for update")
+        killed = fleet.relay()
+        fleet.wait(lambda: waiting_for_a_row(killed))
+        heir = fleet.relay()
+        fleet.wait(lambda: any(owning(heir)))  # it has joined; what waits to be marked is still the other's
+        killed.kill()
+        fleet.wait(lambda: not fleet.has_session(killed), within_s=GONE_WITHIN_S)
+        fleet.wait(lambda: owning(heir)[-1] == SHARDS, within_s=GONE_WITHIN_S)
+        publish_some()
+        assert fleet.pending() > KEYS
+        other.rollback()
+    fleet.wait_until_drained()
+    figures = verdict().figures
+    assert figures["written"] == 2 * KEYS
+    assert figures["duplicates"] <= KEYS  # what was on its way to be marked
+    assert fleet.dead() == 0
+    assert heir.terminate() == 0
+
+
+def publish_some() -> None:
+    """One event of each key, and of it in the ledger."""
+    with transaction.atomic():
+        publish_and_note([fact(f"key-{n}") for n in range(KEYS)])
+
+
+def waiting_for_a_row(relay: Process) -> bool:
+    """Whether a mark of the relay does."""
+    with connection.cursor() as cursor:
+        cursor.execute(_WAITING, [relay.name])
+        return bool(cursor.fetchone()[0])
+
+
+def test_relays_that_are_paused_again_and_again_lose_nothing_and_keep_the_order(scene: Scene, parts: Stack) -> None:
+    chance = random.Random(11)  # noqa: S311 - chance, not a secret
+    relays = scene.begins(SHORT, SHORT)
+    with scene.fault(recovers_within_s=5):
+        for _ in range(6):
+            relay = chance.choice(relays)
+            relay.pause()
+            time.sleep(chance.uniform(0.02, 0.5))  # waits for nothing: it is the fault itself
+            relay.resume()
+            time.sleep(chance.uniform(0.02, 0.2))
+        pause_for_longer_than_a_delivery_may_take(scene, parts, *relays)
+    scene.goes_on()
+    scene.ends_well(copies_most=4 * WINDOW)
+
+
+def pause_for_longer_than_a_delivery_may_take(scene: Scene, parts: Stack, sleeper: Process, other: Process) -> None:
+    """It falls asleep with records on their way, and finds on waking that they are overdue and another's."""
+    said = len(owning(sleeper))
+    parts.kafka.pause()
+    scene.fleet.wait_until_pending(150)
+    sleeper.pause()
+    parts.kafka.resume()
+    owed = scene.fleet.newest()
+    until = time.monotonic() + 6
+    scene.fleet.wait(lambda: owning(other)[-1] == SHARDS and time.monotonic() > until)
+    scene.fleet.wait(lambda: scene.fleet.pending(up_to=owed) == 0)
+    sleeper.resume()
+    scene.fleet.wait(lambda: owning(sleeper)[said:][-1:] == [SHARDS // 2])
 
 
 def test_a_relay_sleeps_with_a_full_window_and_wakes_when_another_has_its_keys(scene: Scene, parts: Stack) -> None:
