@@ -203,6 +203,21 @@ def test_a_missing_topic_is_told_soon_and_harms_no_other(producer: Client, topic
     assert isinstance(outcome_of_one(producer), Acknowledged)
 
 
+def test_a_topic_with_fewer_partitions_than_are_pinned_is_told_soon_and_harms_no_other(
+    producer: Client, topic: Topic, narrow_topic: str
+) -> None:
+    began = time.monotonic()
+    # A key that is at home in a partition that is there, too: it would move when the others are.
+    for key in ("a", "b", "c", "d"):
+        with pytest.raises(UnknownTopic, match=rf"^{narrow_topic} with 2 partitions, which are pinned: it has 1$"):
+            producer.send(record(narrow_topic, key=key), partitions=2)
+    assert time.monotonic() - began < 2
+    producer.send(record(topic.name), partitions=3)
+    assert isinstance(outcome_of_one(producer), Acknowledged)
+    producer.send(record(narrow_topic), partitions=1)
+    assert isinstance(outcome_of_one(producer), Acknowledged)
+
+
 def test_a_producer_starts_with_nobody_there_and_says_so_within_seconds() -> None:
     nobody = replace(EventsSettings.current(), brokers=("127.0.0.1:1",))
     began = time.monotonic()

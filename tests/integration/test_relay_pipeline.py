@@ -1,26 +1,38 @@
-"""The relay's pipeline: few statements, a bounded window, and marks that outlive their session."""
+"""The relay's pipeline: few statements, a bounded window, thousands held back, and marks that outlive their session."""
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from django.db import connection
+from pytest_django import Settings
 
 from devstack import Stack
 from events.conf import EventsSettings
+from events.kafka import _producer
 from events.models import OutboxRecord
 from events.outbox.pipeline import WINDOW_BYTES, Pipeline
 from events.outbox.session import Session
+from tests.integration.driving import (
+    all_arrivals,
+    create,
+    each_in_order,
+    has_pending,
+    make_pipeline,
+    missing,
+    turn,
+    turn_until,
+)
 from tests.integration.reading import ALL, make, other_session, write
 from tests.integration.relaying import (
+    Elsewhere,
     Noted,
     Topics,
     all_records,
     commit,
-    database_url,
     first_arrivals,
     pending,
     relaying,
@@ -39,10 +51,15 @@ def broker(parts: Stack) -> Iterator[Stack]:
 
 @pytest.fixture
 def pipeline(own_topics: Topics) -> Iterator[Pipeline]:
-    settings = replace(EventsSettings.current(), database_direct_url=database_url(), outbox_window=2_000)
-    with closing(Pipeline(settings, batch=500, is_fresh=lambda: True)) as one:
+    with closing(make_pipeline(batch=500, window=2_000)) as one:
         one.prepare()
         yield one
+
+
+@pytest.fixture
+def missing_topic(own_topics: Topics, settings: Settings) -> str:
+    """Where Elsewhere goes: a topic that nobody has made."""
+    return missing(own_topics, settings)
 
 
 def test_a_thousand_records_take_four_statements_at_most(own_topics: Topics, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,10 +85,7 @@ def test_the_window_is_bounded_in_records_while_nobody_acknowledges(pipeline: Pi
     make(10_000, topic=EventsSettings.current().topics["user_events"])
     broker.kafka.pause()
     for _ in range(30):
-        pipeline.read(ALL)
-        pipeline.send()
-        pipeline.collect()
-        pipeline.mark()
+        turn(pipeline)
     assert len(pipeline._window) == 2_000
     assert len(pipeline._reader._known) == 2_000
 
@@ -127,20 +141,70 @@ def test_thousands_behind_a_poison_hold_up_nobody_and_follow_it(own_topics: Topi
         wait_for(
             lambda: not OutboxRecord.objects.filter(key__startswith="well", published_at=None).exists(), within_s=5
         )
-    assert OutboxRecord.objects.filter(topic=missing, attempts__gt=0).count() == 1
-
-
-def test_a_copy_of_a_dead_record_is_delivered_while_the_relay_runs(own_topics: Topics) -> None:
-    commit(Noted(of="user", n=1))
-    OutboxRecord.objects.update(dead_at="2026-01-01T00:00:00Z")
-    with relaying():
-        commit(Noted(of="user", n=2))
+        assert OutboxRecord.objects.filter(topic=missing, attempts__gt=0).count() == 1
+        assert pending() == 20_000
+        create(missing)
         wait_for(lambda: pending() == 0)
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "insert into events_outbox (event_id, topic, key, shard, type, headers, value, requeue_of)"
-                " select event_id, topic, key, shard, type, headers, value, id from events_outbox"
-                " where dead_at is not null"
-            )
-        wait_for(lambda: pending() == 0, within_s=2)
-    assert first_arrivals(all_records(own_topics.user_events)) == {"user": [2, 1]}
+    kept = OutboxRecord.objects.filter(topic=missing).order_by("id")
+    assert list(kept.values_list("offset", flat=True)) == list(range(20_000))
+    assert len({record.partition for record in kept.only("partition")}) == 1
+    assert len(all_records(missing)) == 20_000
+
+
+def test_what_the_client_holds_does_not_leave_once_the_shards_may_be_another_s(
+    own_topics: Topics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # However slow the machine is, what is held does not go by time alone.
+    monkeypatch.setattr(_producer, "_HELD_MS", 600_000)
+    is_back = threading.Event()
+    commit(*(Noted(of=f"k{key}", n=n) for n in range(3) for key in range(20)))
+    # Fresh at the sending of each, and no more when all are given.
+    stale = make_pipeline(batch=500, window=2_000, is_fresh=lambda: bool(stale._window.next) or is_back.is_set())
+    with closing(stale):
+        stale.prepare()
+        stale.read(ALL)
+        stale.send()
+        assert stale._window.on_their_way == 60
+        for _ in range(10):
+            assert not stale.collect()
+        stale.start_over()
+        assert all_records(own_topics.user_events) == []
+
+        is_back.set()
+        turn_until(stale, lambda: pending() == 0)
+    assert all_arrivals(own_topics.user_events) == each_in_order(keys=20, times=3)
+
+
+def test_a_missing_topic_holds_back_all_its_keys_with_one_statement_and_no_key_of_another(
+    own_topics: Topics, missing_topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusals: list[str] = []
+    run = Session.run
+
+    def counted(session: Session, statement: str, parameters: Any = ()) -> list[Any]:
+        if "set attempts = attempts + 1" in statement:
+            refusals.append(statement)
+        return run(session, statement, parameters)
+
+    monkeypatch.setattr(Session, "run", counted)
+    for n in range(2):
+        for keys in (range(750), range(750, 1_500)):
+            commit(*(Elsewhere(of=f"k{key}", n=n) for key in keys), *(Noted(of=f"k{key}", n=n) for key in range(100)))
+
+    with closing(make_pipeline(batch=4_000, window=8_000)) as wide:
+        wide.prepare()
+        wide.read(ALL)
+        wide.send()
+        assert len(refusals) == 1
+        assert wide._window.on_their_way == len(wide._window) == 400
+        assert OutboxRecord.objects.filter(topic=missing_topic, attempts=1).count() == 1_500
+
+        turn_until(wide, lambda: OutboxRecord.objects.filter(topic=missing_topic, attempts__gte=2).exists())
+        commit(*(Noted(of=f"later-{key}", n=0) for key in range(100)))
+        began = time.monotonic()
+        turn_until(wide, lambda: not has_pending(own_topics.user_events))
+        assert time.monotonic() - began < 5
+
+        create(missing_topic)
+        turn_until(wide, lambda: pending() == 0)
+    assert all_arrivals(missing_topic) == each_in_order(keys=1_500, times=2)

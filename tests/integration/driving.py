@@ -1,0 +1,65 @@
+"""A relay's pipeline driven by hand, turn by turn, and what arrived by it, second copies too."""
+
+from collections import defaultdict
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+from typing import Any
+
+from pytest_django import Settings
+
+from events.conf import EventsSettings
+from events.kafka import Admin
+from events.models import OutboxRecord
+from events.outbox.pipeline import Pipeline
+from tests.integration.reading import ALL
+from tests.integration.relaying import Noted, Topics, all_records, database_url, wait_for
+
+
+def make_pipeline(*, batch: int, window: int, is_fresh: Callable[[], bool] = lambda: True) -> Pipeline:
+    settings = replace(EventsSettings.current(), database_direct_url=database_url(), outbox_window=window)
+    return Pipeline(settings, batch=batch, is_fresh=is_fresh)
+
+
+def turn(pipeline: Pipeline) -> None:
+    """Once round, as the relay goes."""
+    pipeline.read(ALL)
+    pipeline.send()
+    pipeline.collect()
+    pipeline.mark()
+
+
+def turn_until(pipeline: Pipeline, holds: Callable[[], Any]) -> None:
+    def turn_and_look() -> Any:
+        turn(pipeline)
+        return holds()
+
+    wait_for(turn_and_look)
+
+
+def create(topic: str) -> None:
+    with closing(Admin(EventsSettings.current())) as admin:
+        admin.create_topic(topic)
+
+
+def has_pending(topic: str) -> bool:
+    return OutboxRecord.objects.filter(topic=topic, published_at=None).exists()
+
+
+def all_arrivals(topic: str) -> dict[str, list[int]]:
+    """Per key the `n` of every record there is, of a second copy too."""
+    arrivals: dict[str, list[int]] = defaultdict(list)
+    for record in all_records(topic):
+        arrivals[record.key.decode()].append(Noted.from_json(record.value).n)
+    return arrivals
+
+
+def each_in_order(*, keys: int, times: int) -> dict[str, list[int]]:
+    return {f"k{key}": list(range(times)) for key in range(keys)}
+
+
+def missing(own_topics: Topics, settings: Settings) -> str:
+    """Has Elsewhere go to a topic that nobody has made."""
+    name = own_topics.user_analytics + "-missing"
+    settings.EVENTS = {**settings.EVENTS, "TOPICS": {**settings.EVENTS["TOPICS"], "user_analytics": name}}
+    return name

@@ -1,0 +1,127 @@
+"""A topic that is paused waits in the outbox, out of the relay's memory; no other waits with it."""
+
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import datetime
+
+import pytest
+from pytest_django import Settings
+
+from events.outbox.partitions import go_on, pause, pin
+from events.outbox.pipeline import Pipeline
+from tests.integration.driving import (
+    all_arrivals,
+    create,
+    each_in_order,
+    has_pending,
+    make_pipeline,
+    missing,
+    turn,
+    turn_until,
+)
+from tests.integration.reading import ALL
+from tests.integration.relaying import Elsewhere, Noted, Topics, all_records, commit, pending, wait_for
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+PARTITIONS = 3  # of each topic that a test has made
+
+
+@pytest.fixture
+def pipeline(own_topics: Topics) -> Iterator[Pipeline]:
+    with closing(make_pipeline(batch=500, window=2_000)) as one:
+        one.prepare()
+        yield one
+
+
+@pytest.fixture
+def missing_topic(own_topics: Topics, settings: Settings) -> str:
+    """Where Elsewhere goes: a topic that nobody has made."""
+    return missing(own_topics, settings)
+
+
+def pin_and_pause(topic: str) -> datetime:
+    """Gives the pause's own time, which ends it."""
+    pin(topic, PARTITIONS)
+    paused_at = pause(topic)
+    assert paused_at
+    return paused_at
+
+
+def learn_of_the_pause(pipeline: Pipeline) -> None:
+    """As both reading and sending do, without either."""
+
+    def has_learnt() -> bool:
+        pipeline._pins.renew()
+        return bool(pipeline._pins.paused)
+
+    wait_for(has_learnt)
+
+
+def publish_interleaved(*, keys: int, times: int) -> None:
+    """To both topics in turn, each key's 0, 1, 2, … in order."""
+    for n in range(times):
+        commit(*(kind(of=f"k{key}", n=n) for key in range(keys) for kind in (Noted, Elsewhere)))
+
+
+def test_a_topic_paused_before_it_is_read_stops_no_other_and_takes_no_memory(
+    pipeline: Pipeline, own_topics: Topics
+) -> None:
+    paused_at = pin_and_pause(own_topics.user_analytics)
+    publish_interleaved(keys=50, times=50)
+    learn_of_the_pause(pipeline)
+
+    pipeline.read(ALL)
+    assert len(pipeline._window) == 250
+    turn_until(pipeline, lambda: not has_pending(own_topics.user_events))
+    turn_until(pipeline, lambda: pipeline.is_empty and not pipeline._reader._known)
+    assert pending() == 2_500
+    assert all_records(own_topics.user_analytics) == []
+
+    assert go_on(own_topics.user_analytics, paused_at=paused_at, partitions=PARTITIONS)
+    turn_until(pipeline, lambda: pending() == 0)
+    assert all_arrivals(own_topics.user_analytics) == each_in_order(keys=50, times=50)
+    assert all_arrivals(own_topics.user_events) == each_in_order(keys=50, times=50)
+
+
+def test_a_topic_paused_after_it_was_read_leaves_the_queue_and_comes_later(
+    pipeline: Pipeline, own_topics: Topics
+) -> None:
+    publish_interleaved(keys=50, times=50)
+    for _ in range(4):
+        pipeline.read(ALL)
+    assert len(pipeline._window) == 2_000
+    paused_at = pin_and_pause(own_topics.user_analytics)
+    learn_of_the_pause(pipeline)
+
+    pipeline.send()
+    assert pipeline._window.on_their_way == len(pipeline._window) == 1_000
+    turn_until(pipeline, lambda: not has_pending(own_topics.user_events))
+    turn_until(pipeline, lambda: pipeline.is_empty and not pipeline._reader._known)
+    assert all_records(own_topics.user_analytics) == []
+
+    assert go_on(own_topics.user_analytics, paused_at=paused_at, partitions=PARTITIONS)
+    turn_until(pipeline, lambda: pending() == 0)
+    assert all_arrivals(own_topics.user_analytics) == each_in_order(keys=50, times=50)
+    assert all_arrivals(own_topics.user_events) == each_in_order(keys=50, times=50)
+
+
+def test_a_key_held_back_in_a_topic_that_is_paused_comes_due_afterwards_in_order(
+    pipeline: Pipeline, missing_topic: str
+) -> None:
+    commit(*(Elsewhere(of="k0", n=n) for n in range(10)))
+    turn(pipeline)
+    [held] = pipeline._reader._held._held.values()
+    paused_at = pin_and_pause(missing_topic)
+    learn_of_the_pause(pipeline)
+    create(missing_topic)
+    turn_until(pipeline, lambda: time.monotonic() > held.until)
+    for _ in range(3):
+        turn(pipeline)
+        assert pipeline.is_empty
+    assert all_records(missing_topic) == []
+
+    assert go_on(missing_topic, paused_at=paused_at, partitions=PARTITIONS)
+    turn_until(pipeline, lambda: pending() == 0)
+    assert all_arrivals(missing_topic) == each_in_order(keys=1, times=10)
