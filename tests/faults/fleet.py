@@ -21,6 +21,7 @@ from devstack.places import CHECKOUT
 LIMIT_S = 30.0
 _LOOK_EVERY_S = 0.05
 _WRITER = "import django; django.setup(); from tests.faults import writer; writer.main()"
+_IMPATIENT = "import manage; from events.outbox import shards; shards._LOOKS_MOST = 20; manage.main()"
 _NEWEST = 2**63 - 1
 _COUNT = "select count(*) from events_outbox where"
 
@@ -108,6 +109,10 @@ class Fleet:
         """`manage.py relay_outbox`, whose probes get a free port."""
         argv = [sys.executable, "manage.py", "relay_outbox", "--port", "0", *arguments]
         return self._start("relay", argv, environ)
+
+    def impatient_relay(self, **environ: str) -> Process:
+        """One that ends itself after a hang of 15 s, not 40."""
+        return self._start("relay", [sys.executable, "-c", _IMPATIENT, "relay_outbox", "--port", "0"], environ)
 
     def writer(self, *, threads: int = 3, events_most: int = 5, per_s: int = 40) -> Process:
         """The load, on 20 keys; each thread tries `per_s` transactions a second of up to so many events."""

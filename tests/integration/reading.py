@@ -69,3 +69,20 @@ def write(session: psycopg.Connection[Any], key: str, *, topic: str = "made") ->
     """One record in the session's open transaction, number and id drawn as publish() does; gives the id."""
     row = session.execute(_MAKE + " returning id", {"rows": 1, "key": key, "published": False, "topic": topic})
     return int(row.fetchall()[0][0])
+
+
+def plan_of_next_read(one: Reading) -> dict[str, Any]:
+    """As the relay's own session plans and runs it."""
+    ((plan,),) = one.session.run(
+        "explain (analyze, buffers, format json) " + store.READ, one.reader._wanted(1_000, NO_LIMIT)
+    )
+    top: dict[str, Any] = plan[0]["Plan"]
+    return top
+
+
+def buffers_of_next_read(one: Reading) -> int:
+    return buffers(plan_of_next_read(one))
+
+
+def buffers(plan: dict[str, Any]) -> int:
+    return int(plan["Shared Hit Blocks"]) + int(plan["Shared Read Blocks"])
