@@ -48,11 +48,11 @@ class Scene:
         first: dict[str, str] | None = None,
         second: dict[str, str] | None = None,
         *,
-        relay: Callable[..., Process] | None = None,
+        start: Callable[..., Process] | None = None,
     ) -> list[Process]:
         """The relays, with environments of their own, at work."""
         self._writer = self.fleet.writer()
-        relays = [(relay or self._relay)(**(environ or {})) for environ in (first, second)]
+        relays = [(start or self._relay)(**(environ or {})) for environ in (first, second)]
         for relay in relays:
             self.fleet.wait(partial(self.fleet.has_session, relay))
         self.goes_on()
@@ -240,7 +240,7 @@ def test_a_relay_that_hangs_ends_itself_and_one_that_was_paused_for_as_long_does
     with in_front_of(parts.postgres) as proxy:
         url = proxy.url(scene.fleet.database_url)
         behind = {"DATABASE_URL": url, "DATABASE_DIRECT_URL": url}
-        hanging, paused = scene.begins(behind, relay=scene.fleet.impatient_relay)
+        hanging, paused = scene.begins(behind, start=scene.fleet.impatient_relay)
         scene.another()
         hanging.may_end()
         scene.fleet.wait(lambda: scene.fleet.reading_port(hanging))
