@@ -144,7 +144,7 @@ class Pipeline:
     def _next(self) -> Pending | None:
         """The first of the queue; a topic that is paused leaves it."""
         while (record := self._window.next) and record.topic in self._pins.paused:
-            self._reader.set_aside(record.topic, _ids(self._window.drop_topic(record.topic)))
+            self._reader.set_aside(record.topic, self._window.drop_topic(record.topic))
         return record
 
     def _may_send(self, record: Pending) -> bool:

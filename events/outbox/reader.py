@@ -7,7 +7,7 @@ It neither goes back to the start nor waits for anybody. The reasoning, with pro
 """
 
 from bisect import bisect_right
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple, Self
 
 from events.outbox import store
@@ -15,6 +15,7 @@ from events.outbox.floors import Floors
 from events.outbox.held import HeldKeys
 from events.outbox.session import Session
 from events.outbox.store import Pending, Seen
+from events.outbox.window import firsts
 
 _FLOOR_WITHIN = 5_000  # ids: how far the floor may fall behind while nothing is marked
 
@@ -90,10 +91,14 @@ class Reader:
         """Kafka refused this record, the first of its key: give nothing of the key for so long."""
         self._held.hold(record, wait_s=wait_s)
 
-    def set_aside(self, topic: str, ids: Iterable[int]) -> None:
+    def set_aside(self, topic: str, records: Sequence[Pending]) -> None:
         """These are of a topic that was paused: to be given again when it is not."""
         self._aside.add(topic)
-        self.forget(ids)
+        self.forget(record.id for record in records)
+        # A held key's were read from where it began: it begins with the first of these again.
+        for key, record in firsts(records).items():
+            if key in self._held:
+                self._held.hold(record, wait_s=0)
 
     def forget(self, ids: Iterable[int]) -> None:
         """These will not be sent, now or from here."""

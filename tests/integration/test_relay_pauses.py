@@ -125,3 +125,25 @@ def test_a_key_held_back_in_a_topic_that_is_paused_comes_due_afterwards_in_order
     assert go_on(missing_topic, paused_at=paused_at, partitions=PARTITIONS)
     turn_until(pipeline, lambda: pending() == 0)
     assert all_arrivals(missing_topic) == each_in_order(keys=1, times=10)
+
+
+def test_a_key_held_back_that_is_tried_again_as_its_topic_is_paused_comes_in_order(
+    pipeline: Pipeline, missing_topic: str
+) -> None:
+    commit(*(Elsewhere(of="k0", n=n) for n in range(10)))
+    turn(pipeline)
+    create(missing_topic)
+
+    def has_read_its_head() -> bool:
+        pipeline.read(ALL)
+        return not pipeline.is_empty
+
+    wait_for(has_read_its_head)
+    paused_at = pin_and_pause(missing_topic)
+    learn_of_the_pause(pipeline)
+    pipeline.send()
+    assert pipeline.is_empty
+
+    assert go_on(missing_topic, paused_at=paused_at, partitions=PARTITIONS)
+    turn_until(pipeline, lambda: pending() == 0)
+    assert all_arrivals(missing_topic) == each_in_order(keys=1, times=10)
