@@ -75,6 +75,7 @@ class OutboxRecord(models.Model):
                 fields=["id"],
                 condition=Q(published_at__isnull=True, dead_at__isnull=True),
             ),
+            models.Index(name="events_outbox_dead", fields=["id"], condition=Q(dead_at__isnull=False)),
             models.Index(name="events_outbox_key", fields=["key", "version"]),
         ]
 

@@ -21,6 +21,7 @@ ACKNOWLEDGED_AFTER = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 300),
 )
 PENDING = Gauge("outbox_pending_records", "Records not yet acknowledged, of all shards; counted up to 1,000,000.")
+DEAD = Gauge("outbox_dead_records", "Records that Kafka refused to the last and nobody has requeued.")
 OLDEST_PENDING = Gauge("outbox_oldest_pending_seconds", "The age of the oldest of them; 0 where there is none.")
 PRODUCER_ERRORS = Counter(
     "kafka_producer_errors_total",
@@ -70,10 +71,11 @@ def published_so_far() -> float:
     )
 
 
-def record_backlog(*, records: int, age_s: float) -> None:
-    """How many records are pending, and the age of the oldest; 0 where there is none."""
-    PENDING.set(records)
-    OLDEST_PENDING.set(age_s)
+def record_backlog(*, pending: int, oldest_s: float, dead: int) -> None:
+    """How many records are pending, the oldest one's age or 0, and how many are dead and not requeued."""
+    PENDING.set(pending)
+    OLDEST_PENDING.set(oldest_s)
+    DEAD.set(dead)
 
 
 def record_send_failed(*, topic: str, reason: str, records: int) -> None:

@@ -31,7 +31,7 @@ _NOTES = (
 ready and with their shares settled) to the last mark. The raw producer is timed from its first send to the end of its
 flush: connected before, its records in memory, its settings those of the relay's own client. CPU: of the sending
 processes alone, without the database and the broker.""",
-    """The history is {scale.history_thousands:,} thousand published records that autovacuum has seen.""",
+    """The history is {history:,} published records that autovacuum has seen.""",
     """Commit → consumer: from the return of COMMIT in the writing process to the poll of a plain consumer in another,
 the first records included; percentiles of each repeat. The direct send follows a commit of the same value to a plain
 table, with no linger.""",
@@ -62,7 +62,7 @@ def report(measurements: Measurements, scale: Scale, *, peers: Sequence[str]) ->
             *(_memory_row(measurements, name, title) for name, title in _MEMORY.items() if name in measurements),
         ],
         figures=figures(measurements, peers=peers),
-        notes=[note.format(scale=scale) for note in _NOTES],
+        notes=[note.format(scale=scale, history=scale.history_thousands * 1_000) for note in _NOTES],
     )
 
 

@@ -52,7 +52,7 @@ select max(id), min(created_at), (select count(*) from deleted) from looked_at
 _STATUS = """
 select topic, count(*) filter (where dead_at is null), count(*) filter (where dead_at is not null),
     extract(epoch from clock_timestamp() - min(created_at) filter (where dead_at is null))::float8
-from events_outbox where published_at is null group by topic order by topic
+from events_outbox where (published_at is null and dead_at is null) or dead_at is not null group by topic order by topic
 """
 
 _FOREIGN_NUMBERS = """

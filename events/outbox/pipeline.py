@@ -86,7 +86,7 @@ class Pipeline:
 
     def is_outbox_empty(self) -> bool:
         """Whether nothing at all is pending, in anybody's shards. Raises DatabaseAway."""
-        return store.backlog(self._session, at_most=1)[0] == 0
+        return store.backlog(self._session, at_most=1).pending == 0
 
     def read(self, mine: frozenset[int]) -> bool:
         """Read ahead where there is room for a batch; gives whether there may be more. Raises DatabaseAway."""

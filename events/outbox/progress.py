@@ -28,8 +28,7 @@ def backlog_measured(url: str) -> Iterator[None]:
     def measure() -> float:
         began_at = time.monotonic()
         with suppress(DatabaseAway):
-            records, age_s = store.backlog(session, at_most=_COUNT_MOST)
-            observe.record_backlog(records=records, age_s=age_s)
+            observe.record_backlog(**store.backlog(session, at_most=_COUNT_MOST)._asdict())
         return max(_MEASURE_EVERY_S, (time.monotonic() - began_at) / _SHARE_OF_TIME)
 
     with _repeated(measure):

@@ -126,7 +126,13 @@ update events_outbox set xid = '3' where {_IS_PENDING} and xid >= pg_current_xac
 """  # noqa: S608 - as above
 
 _BACKLOG = f"""
-select count(*), extract(epoch from clock_timestamp() - min(created_at))::float8
+select count(*), coalesce(extract(epoch from clock_timestamp() - min(created_at))::float8, 0),
+    (
+        select count(*) from events_outbox as dead
+        where dead_at is not null and not exists (
+            select from events_outbox as copy where copy.key = dead.key and copy.requeue_of = dead.id
+        )
+    )
 from (select created_at from events_outbox where {_IS_PENDING} order by id limit %s) as lowest
 """  # noqa: S608 - as above
 
@@ -253,10 +259,18 @@ def forget_foreign_numbers(session: Session) -> None:
     session.run(_FORGET_FOREIGN_NUMBERS)
 
 
-def backlog(session: Session, *, at_most: int) -> tuple[int, float]:
-    """How many records are pending, counted up to `at_most`, and the age of the oldest in seconds."""
-    ((records, age_s),) = session.run(_BACKLOG, [at_most])
-    return int(records), float(age_s or 0)
+class Backlog(NamedTuple):
+    """How many records are pending, the oldest one's age in seconds or 0, and how many are dead and not requeued."""
+
+    pending: int
+    oldest_s: float
+    dead: int
+
+
+def backlog(session: Session, *, at_most: int) -> Backlog:
+    """Pending ones are counted up to `at_most`. Raises DatabaseAway."""
+    (counted,) = session.run(_BACKLOG, [at_most])
+    return Backlog(*counted)
 
 
 def shard_of(key: str) -> int:

@@ -11,11 +11,12 @@ from io import StringIO
 
 import pytest
 from django.core.management import call_command
+from django.utils import timezone
 
 from devstack import Stack
 from events import observe
 from events.conf import EventsSettings
-from events.models import TopicPartitions
+from events.models import OutboxRecord, TopicPartitions
 from events.outbox.partitions import pause
 from events.outbox.progress import progress_shown
 from tests.integration.relaying import (
@@ -150,6 +151,17 @@ def assert_the_backlog_is_told_and_grows_older(relay: RelayProcess, *, of: int) 
 
 def assert_nothing_is_pending(relay: RelayProcess) -> None:
     wait_for(lambda: (records(relay), age_s(relay)) == (0, 0))
+
+
+def test_the_dead_are_told_until_they_are_requeued(own_topics: Topics) -> None:
+    backlog(keys=2, of_each=1)
+    OutboxRecord.objects.update(dead_at=timezone.now())
+    with relay_process() as relay:
+        wait_for(relay.is_ready)
+        wait_for(lambda: metric(relay, "outbox_dead_records") == 2)
+        call_command("outbox", "requeue", "--all-dead", stdout=StringIO())
+        wait_for(lambda: metric(relay, "outbox_dead_records") == 0)
+        assert_nothing_is_pending(relay)
 
 
 def test_the_backlog_of_a_paused_topic_is_told_until_it_is_drained(paused: str) -> None:
