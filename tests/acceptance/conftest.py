@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from django.db import connection
 
 from devstack import ports
-from tests.acceptance.proxy import Proxy
 from tests.acceptance.web import Web
+from tests.faults.proxy import Proxy
 
 ROOT = Path(__file__).parents[2]
 START_LIMIT_S = 60

@@ -15,7 +15,7 @@ API = {
 
 def answers(web: Web) -> dict[str, Answer]:
     token = web.register()["token"]
-    with web.database.cut():
+    with web.without_database(token):
         unavailable = web.call("GET", ME, **bearer(token))
     return {
         "200": web.call("GET", ME, **bearer(token)),

@@ -4,8 +4,10 @@ import http.client
 import json
 import subprocess
 import threading
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPMessage
 from pathlib import Path
@@ -14,7 +16,7 @@ from uuid import uuid4
 
 import psycopg
 
-from tests.acceptance.proxy import Proxy
+from tests.faults.proxy import Proxy
 
 REGISTER, LOGIN, ME = "/api/v1/users/register", "/api/v1/users/login", "/api/v1/users/me"
 PASSWORD = "CANARY-pw-4711"
@@ -97,6 +99,18 @@ class Web:
         with psycopg.connect(self.dsn) as connection:
             connection.execute("select accounts_unguarded('a test')")
             connection.execute(statement, values)
+
+    @contextmanager
+    def without_database(self, token: str) -> Iterator[None]:
+        """For as long as the block lasts, and then until every worker serves the token's user again.
+
+        Their pools connect anew within seconds of the database's return.
+        """
+        with self.database.refusing():
+            yield
+        deadline = time.monotonic() + TIMEOUT_S
+        while any(answer.status != 200 for answer in self.race([Call("GET", ME, headers=bearer(token))] * 8)):
+            assert time.monotonic() < deadline
 
     def log_lines(self) -> list[str]:
         return self.log.read_text().splitlines()

@@ -77,6 +77,15 @@ class Proxy:
         """Reset all connections, and listen no more."""
         self._do(self._stop_listening())
 
+    @contextmanager
+    def refusing(self) -> Iterator[None]:
+        """The same for as long as the block lasts."""
+        self.refuse()
+        try:
+            yield
+        finally:
+            self.heal()
+
     def delay(self, seconds: float) -> None:
         """Let every byte arrive so much later, in both directions."""
         self._delay_s = seconds
