@@ -12,7 +12,7 @@ import psycopg
 from psycopg.abc import PQGen
 
 from events.errors import Permanent
-from events.outbox.session import DatabaseAway
+from events.outbox.session import AWAY, DatabaseAway
 
 _ANSWERS_WITHIN_S = 3.0
 _CONNECTION: dict[str, Any] = {
@@ -91,5 +91,5 @@ class LockSession:
 def _away() -> Iterator[None]:
     try:
         yield
-    except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError) as error:
+    except AWAY as error:
         raise DatabaseAway(type(error).__name__) from error

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from django.db import connection
 
-from events.outbox.store import OrderKey
+from events.outbox.store import HAS_COPY, WAKE, OrderKey
 
 _DEAD = "select id from events_outbox where dead_at is not null and topic = coalesce(%s, topic) order by id"
 
@@ -24,17 +24,14 @@ from unnest(%s::text[], %s::text[]) as keys(topic, key)
 
 # A statement of its own, so that it sees what was committed while it waited for the locks. Defaults are drawn row by
 # row after the sort: first the transaction's number, then the id. And, as publish() does: wake a relay that sleeps.
-_COPY = """
+_COPY = f"""
 insert into events_outbox (event_id, topic, key, shard, stream, version, type, headers, value, requeue_of)
 select event_id, topic, key, shard, stream, version, type, headers, value, id
 from events_outbox as dead
-where id = any(%(ids)s) and dead_at is not null and (
-    %(again)s or not exists (select from events_outbox as copy where copy.key = dead.key and copy.requeue_of = dead.id)
-)
+where id = any(%(ids)s) and dead_at is not null and (%(again)s or not {HAS_COPY})
 order by id
-returning requeue_of,
-    case when not pg_try_advisory_xact_lock_shared(1869968387, shard) then pg_notify('events_outbox', shard::text) end
-"""
+returning requeue_of, {WAKE}
+"""  # noqa: S608 - pieced together from constants
 
 # Ids go with time, near enough: along the primary key the oldest come first, and no further index is needed.
 _DELETE = """
@@ -79,7 +76,7 @@ class TopicStatus(NamedTuple):
 
 
 def dead_ids(*, topic: str | None) -> list[int]:
-    """The ids of all dead records, or of those for one topic, in order. Reads the whole table."""
+    """The ids of all dead records, or of those for one topic, in order."""
     return [record_id for (record_id,) in _rows(_DEAD, [topic])]
 
 
@@ -109,7 +106,7 @@ def delete_published(*, before: datetime, after: int, limit: int) -> Looked:
 
 
 def status() -> list[TopicStatus]:
-    """Each topic that is owed something, or has dead records. Reads the whole table."""
+    """Each topic that is owed something, or has dead records."""
     return [TopicStatus(*row) for row in _rows(_STATUS)]
 
 

@@ -41,6 +41,7 @@ class Pins:
         self._session = session
         self._read_at = _NEVER
         self._pins: Mapping[str, Pin] = {}
+        self.paused: frozenset[str] = frozenset()  # topics, at the last reading
 
     def renew(self) -> None:
         """Read them again, if that is a second ago. Raises DatabaseAway."""
@@ -48,17 +49,12 @@ class Pins:
         now = time.monotonic()
         if now - self._read_at >= _RENEW_EVERY_S:
             self._pins = _by_topic(self._session.run(_ALL))
+            self.paused = frozenset(topic for topic, pin in self._pins.items() if pin.paused_at is not None)
             self._read_at = now
 
     def may_send(self, topic: str) -> bool:
         """Whether the topic is certainly not paused: look immediately before each send."""
-        is_fresh = time.monotonic() - self._read_at < GOOD_FOR_S
-        return is_fresh and (topic not in self._pins or self._pins[topic].paused_at is None)
-
-    @property
-    def paused(self) -> frozenset[str]:
-        """The topics that were paused at the last reading."""
-        return frozenset(topic for topic, pin in self._pins.items() if pin.paused_at is not None)
+        return time.monotonic() - self._read_at < GOOD_FOR_S and topic not in self.paused
 
     def count(self, topic: str) -> int | None:
         """How many partitions its keys are spread over; None: never pinned, as many as it has."""

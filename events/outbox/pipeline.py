@@ -41,7 +41,6 @@ class Pipeline:
         self._producer = SupervisedProducer(settings, partitions=self._pins.count)
         self._window = Window()
         self._reader = Reader(self._session)
-        self._company = 0  # of the records on their way
         self._look_s = _QUIET_S
 
     @property
@@ -86,7 +85,7 @@ class Pipeline:
 
     def is_outbox_empty(self) -> bool:
         """Whether nothing at all is pending, in anybody's shards. Raises DatabaseAway."""
-        return store.backlog(self._session, at_most=1).pending == 0
+        return store.is_empty(self._session)
 
     def read(self, mine: frozenset[int]) -> bool:
         """Read ahead where there is room for a batch; gives whether there may be more. Raises DatabaseAway."""
@@ -148,13 +147,7 @@ class Pipeline:
         return record
 
     def _may_send(self, record: Pending) -> bool:
-        if not (self._is_fresh() and self._pins.may_send(record.topic)):
-            return False
-        company = self._window.company(record)
-        if company != self._company and self._window.on_their_way:
-            return False
-        self._company = company
-        return True
+        return self._is_fresh() and self._pins.may_send(record.topic) and self._window.may_join(record)
 
     def _give(self, record: Pending) -> None:
         try:

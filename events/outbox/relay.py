@@ -5,6 +5,7 @@ never not at all. An outage burns no attempt; a record that the broker refuses h
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from events import observe
@@ -37,8 +38,18 @@ class Until:
 class Relay:
     """One process's relay, to be run once."""
 
-    def __init__(self, *, settings: EventsSettings, health: Health, shards: int = SHARDS, batch: int = BATCH) -> None:
+    def __init__(
+        self,
+        *,
+        settings: EventsSettings,
+        health: Health,
+        check_table: Callable[[], object] = lambda: None,
+        shards: int = SHARDS,
+        batch: int = BATCH,
+    ) -> None:
+        """`check_table` is asked before all else; what it raises ends `run`, but for DatabaseAway."""
         self._health = health
+        self._check_table = check_table
         self._drain_within_s = settings.stop_within_s * _SHARE_OF_STOP
         self._shards = Shards(settings.database_direct_url, most=shards)
         self._wakeup = Wakeup(
@@ -89,6 +100,7 @@ class Relay:
     def _begin(self) -> None:
         """Join the others, and connect before the first record comes: it must not wait for that."""
         if not self._is_started:
+            self._check_table()
             self._shards.start()
             self._is_started = True
         if not self._is_prepared:

@@ -30,6 +30,10 @@ Row = tuple[Any, ...]
 Parameters = Sequence[Any] | Mapping[str, Any]
 
 
+# InternalError: also from a server that has become a standby, which takes no mark.
+AWAY = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError)
+
+
 class DatabaseAway(Transient):
     """PostgreSQL did not answer, or ended the session."""
 
@@ -51,8 +55,7 @@ class Session:
                 cursor = self._connection.cursor(binary=True)
                 cursor.execute(statement, parameters, prepare=True)
                 return cursor.fetchall() if cursor.description else []
-            # InternalError: also from a server that has become a standby, which takes no mark.
-            except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError) as error:
+            except AWAY as error:
                 self._drop()
                 raise DatabaseAway(type(error).__name__) from error
 

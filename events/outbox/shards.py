@@ -24,8 +24,7 @@ MEMBER = 0x6F757401
 SHARD = 0x6F757402
 
 _BEAT_EVERY_S = 0.25
-_SESSION_LIMIT_S = 5.0  # then PostgreSQL ends the session
-_FRESH_S = 3.0  # 60 % of it: then this process stops by itself
+_FRESH_S = 3.0  # 60 % of the session's limit: then this process stops by itself
 _STUCK_AFTER_S = 10.0
 _LOOKS_MOST = 120  # at a stuck main loop: 30 s more, as its longest wait is to connect (5 s) and one statement (30 s)
 _LOG_WITHIN_S = 1.0

@@ -21,18 +21,21 @@ OrderKey = tuple[str, str]  # topic and key: what keeps its order
 
 SHARDS = 64  # fixed for ever: the table's CHECK knows it too
 
+# A lock class of the two-number space, as in `shards`: a sleeping relay has its shards' flags up (`wakeup`). What every
+# insert returns: where the flag is up, this transaction's commit wakes that relay.
+FLAG, CHANNEL = 0x6F757403, "events_outbox"
+WAKE = f"case when not pg_try_advisory_xact_lock_shared({FLAG}, shard) then pg_notify('{CHANNEL}', shard::text) end"
+
 # One statement takes, in this order, the transaction's number, the key's lock and (by the insert) the id: so that
 # ids within a key follow commit order. The lock is per topic and key; it ends with the transaction.
-# At last the shard's flag (`wakeup`): where a sleeping relay has it up, this transaction's commit wakes it.
-_INSERT = """
+_INSERT = f"""
 insert into events_outbox (event_id, topic, key, shard, stream, version, type, headers, value)
 select %(event_id)s, %(topic)s, %(key)s, %(shard)s, %(stream)s, %(version)s, %(type)s, %(headers)s, %(value)s
 from (select pg_current_xact_id(), pg_advisory_xact_lock(hashtextextended(%(topic)s || '/' || %(key)s, 0)))
      as taken(xid, locked)
 where xid is not null
-returning xid::text::bigint,
-    case when not pg_try_advisory_xact_lock_shared(1869968387, shard) then pg_notify('events_outbox', shard::text) end
-"""
+returning xid::text::bigint, {WAKE}
+"""  # noqa: S608 - pieced together from constants
 
 _COLUMNS = """
 id, shard, topic, key, attempts, extract(epoch from next_attempt_at - clock_timestamp())::float8 as wait_s,
@@ -40,6 +43,7 @@ extract(epoch from created_at)::float8 as created_at, event_id, headers, value,
 octet_length(headers) + octet_length(value) + 200 as bytes
 """
 _IS_PENDING = "published_at is null and dead_at is null"
+HAS_COPY = "exists (select from events_outbox as copy where copy.key = dead.key and copy.requeue_of = dead.id)"
 
 # Above `high`: the next ones. Up to `high`: those whose transaction was not visible in the read before this one;
 # none of them can lie below the floors of the transactions that were running then and have ended since.
@@ -127,14 +131,11 @@ update events_outbox set xid = '3' where {_IS_PENDING} and xid >= pg_current_xac
 
 _BACKLOG = f"""
 select count(*), coalesce(extract(epoch from clock_timestamp() - min(created_at))::float8, 0),
-    (
-        select count(*) from events_outbox as dead
-        where dead_at is not null and not exists (
-            select from events_outbox as copy where copy.key = dead.key and copy.requeue_of = dead.id
-        )
-    )
+    (select count(*) from events_outbox as dead where dead_at is not null and not {HAS_COPY})
 from (select created_at from events_outbox where {_IS_PENDING} order by id limit %s) as lowest
 """  # noqa: S608 - as above
+
+_IS_ANY_PENDING = f"select exists (select from events_outbox where {_IS_PENDING})"  # noqa: S608 - as above
 
 _Header = tuple[str, bytes]
 _headers = msgspec.msgpack.Decoder(list[_Header])
@@ -257,6 +258,12 @@ def bury(session: Session, ids: Sequence[int], *, error: str) -> None:
 def forget_foreign_numbers(session: Session) -> None:
     """Make a restored outbox readable. Raises DatabaseAway."""
     session.run(_FORGET_FOREIGN_NUMBERS)
+
+
+def is_empty(session: Session) -> bool:
+    """Whether nothing is pending. Raises DatabaseAway."""
+    ((is_pending,),) = session.run(_IS_ANY_PENDING)
+    return not is_pending
 
 
 class Backlog(NamedTuple):

@@ -12,11 +12,8 @@ from collections.abc import Callable
 from events.backoff import Backoff
 from events.errors import EventsError
 from events.outbox.lock_session import LockSession
+from events.outbox.store import CHANNEL, FLAG
 from events.stop import Stop
-
-# A lock class of the two-number space, as in `shards`; both are written out in the statement that publishes.
-FLAG = 0x6F757403
-CHANNEL = "events_outbox"
 
 _SHORTEST_S = 0.002
 _LONGEST_S = 0.25  # also how soon a sleeper notices that it should stop, or owns other shards

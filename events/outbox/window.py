@@ -18,6 +18,7 @@ class Window:
         self._queue: deque[Pending] = deque()
         self._on_their_way: dict[int, Pending] = {}
         self._suspects: set[int] = set()
+        self._company = _WELL  # of what is on its way
         self.bytes = 0
 
     def __len__(self) -> int:
@@ -48,6 +49,7 @@ class Window:
         """The first of the queue is on its way."""
         record = self._queue.popleft()
         self._on_their_way[record.id] = record
+        self._company = self._company_of(record)
 
     def acknowledged(self, records: Iterable[Pending]) -> None:
         """Kafka has these."""
@@ -82,19 +84,22 @@ class Window:
         """Take these out of the queue."""
         self._drop(lambda record: record.id in ids)
 
-    def company(self, record: Pending) -> int:
-        """Records of different companies must not be on their way together.
+    def may_join(self, record: Pending) -> bool:
+        """Whether it may be on its way together with what is: records of different companies must not.
 
         One that failed beside others is a company of its own: its next failure must be its own without doubt. Those
         that were refused before are one: thousands, where a topic was missing; they must not fail what never did.
         """
-        if record.id in self._suspects:
-            return record.id
-        return _REFUSED if record.attempts else _WELL
+        return not self._on_their_way or self._company_of(record) == self._company
 
     def suspect(self, records: Iterable[Pending]) -> None:
         """One of these is to blame for a failure of them all."""
         self._suspects.update(record.id for record in records)
+
+    def _company_of(self, record: Pending) -> int:
+        if record.id in self._suspects:
+            return record.id
+        return _REFUSED if record.attempts else _WELL
 
     def _drop(self, is_meant: Callable[[Pending], bool]) -> list[Pending]:
         dropped = [record for record in self._queue if is_meant(record)]

@@ -19,7 +19,7 @@ from events.models import OutboxRecord, TopicPartitions
 from events.outbox.lock_session import LockSession
 from events.outbox.publish import publish
 from events.outbox.requeue import requeue
-from events.outbox.wakeup import CHANNEL, FLAG
+from events.outbox.store import CHANNEL, FLAG
 from tests.integration.relaying import (
     LIMIT_S,
     Noted,

@@ -7,20 +7,19 @@ commit order, would change a key's order without a word.
 import sys
 from argparse import ArgumentTypeError
 from collections.abc import Callable
-from itertools import count
 from typing import Any
 
 from django.core.checks import Tags
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connection
 
-from events import observe
 from events.conf import EventsSettings
 from events.outbox.progress import backlog_measured, progress_shown
-from events.outbox.relay import AFTER_OUTAGE, BATCH, Relay, Until
+from events.outbox.relay import BATCH, Relay, Until
+from events.outbox.session import DatabaseAway
 from events.outbox.store import SHARDS
-from events.probes import Health, probes
-from events.stop import Stop, stop_on_signals
+from events.probes import probes
+from events.stop import stop_on_signals
 
 
 class Command(BaseCommand):
@@ -42,26 +41,21 @@ class Command(BaseCommand):
         port = settings.relay_port if options["port"] is None else options["port"]
         until = Until(once=options["once"], drained=options["drain"])
         with stop_on_signals(settings.stop_within_s) as stop, probes(settings.probes_host, port) as health:
-            self._check_table(stop, health)
-            relay = Relay(settings=settings, health=health, shards=options["shards"], batch=options["batch_size"])
+            relay = Relay(
+                settings=settings, health=health, check_table=self._check_table,
+                shards=options["shards"], batch=options["batch_size"],
+            )  # fmt: skip
             with backlog_measured(settings.database_direct_url), progress_shown(sys.stderr):
                 relay.run(stop, until=until)
 
-    def _check_table(self, stop: Stop, health: Health) -> None:
-        """Raises SystemCheckError: the table is made otherwise. A database that is away is waited for, then asked."""
-        for attempt in count(1):
-            try:
-                self.check(tags=[Tags.database], databases=[DEFAULT_DB_ALIAS])
-            except (OperationalError, InterfaceError):
-                wait_s = AFTER_OUTAGE.wait_s(attempt)
-            else:
-                return
-            finally:
-                connection.close()  # the relay has sessions of its own
-            observe.record_waiting(part="database", wait_s=wait_s)
-            health.went_round(missing="database")
-            if stop.wait(wait_s):
-                return
+    def _check_table(self) -> None:
+        """Raises SystemCheckError: the table is made otherwise. Raises DatabaseAway."""
+        try:
+            self.check(tags=[Tags.database], databases=[DEFAULT_DB_ALIAS])
+        except (OperationalError, InterfaceError) as error:
+            raise DatabaseAway(type(error).__name__) from error
+        finally:
+            connection.close()  # the relay has sessions of its own
 
 
 def _up_to(most: int) -> Callable[[str], int]:
