@@ -187,7 +187,7 @@ class Proxy:
         """Whatever is due. Raises OSError at the end."""
         while True:
             due, chunk = await direction.get()
-            await asyncio.sleep(due - self._loop.time())
+            await asyncio.sleep(due - self._loop.time())  # the delay that it was told to make
             await flow.wait()
             await self._flows.wait()
             if not chunk:

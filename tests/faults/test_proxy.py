@@ -3,7 +3,7 @@
 import select
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 
 import psycopg
@@ -12,6 +12,7 @@ from kafka import KafkaConsumer  # type: ignore[import-untyped]  # ships no type
 
 from devstack import Stack
 from tests.faults.proxy import Proxy, in_front_of
+from tests.waiting import wait_for
 
 PATIENCE_S = 5.0
 SHORT_S = 0.3
@@ -98,7 +99,7 @@ def test_an_end_does_not_pass_a_half_open_connection(parts: Stack) -> None:
 
         assert is_there()
         proxy.heal()
-        wait_for(lambda: not is_there())
+        wait_for(lambda: not is_there(), within_s=PATIENCE_S)
 
 
 def test_delay_makes_every_answer_later(valkey: Proxy, client: socket.socket) -> None:
@@ -114,10 +115,3 @@ def test_a_kafka_client_stays_with_the_proxy_that_it_was_told_of(parts: Stack) -
         assert [(broker.host, broker.port) for broker in client._manager.cluster.brokers()] == [
             ("127.0.0.1", proxy.port)
         ]
-
-
-def wait_for(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.01)

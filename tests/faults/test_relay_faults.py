@@ -163,7 +163,7 @@ def test_relays_that_are_paused_again_and_again_lose_nothing_and_keep_the_order(
             relay.pause()
             time.sleep(chance.uniform(0.02, 0.5))  # waits for nothing: it is the fault itself
             relay.resume()
-            time.sleep(chance.uniform(0.02, 0.2))
+            time.sleep(chance.uniform(0.02, 0.2))  # nor does this: it is the time between two faults
         pause_for_longer_than_a_delivery_may_take(scene, parts, *relays)
     scene.goes_on()
     scene.ends_well(copies_most=4 * WINDOW)

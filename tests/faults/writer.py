@@ -67,7 +67,7 @@ def write(*, events_most: int) -> None:
                 publish_and_note([fact(min(each.key for each in facts))])
                 transaction.set_rollback(True)
         publish_and_note(facts)
-        time.sleep(chance.uniform(0, HELD_OPEN_MOST_S))
+        time.sleep(chance.uniform(0, HELD_OPEN_MOST_S))  # the load itself: transactions that commit late
         transaction.set_rollback(chance.random() < ROLLED_BACK)
 
 
@@ -78,7 +78,7 @@ def _write_or_wait(*, events_most: int) -> None:
         if not _is_outage(error):
             raise
         connection.close()
-        time.sleep(0.05)
+        time.sleep(0.05)  # before the next try
 
 
 def _is_outage(error: Error) -> bool:

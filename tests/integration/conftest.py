@@ -12,7 +12,9 @@ from pytest_django import Settings
 from devstack import Stack
 from events.conf import EventsSettings
 from events.kafka import Admin
+from events.outbox.pipeline import Pipeline
 from tests.integration import counting
+from tests.integration.driving import make_pipeline
 from tests.integration.mailing import Mailbox
 from tests.integration.raw_records import Topic
 from tests.integration.relaying import Topics
@@ -41,6 +43,30 @@ def own_topics(parts: Stack, settings: Settings) -> Topics:
         admin.create_topic(names["user_events"])
         admin.create_topic(names["user_analytics"])
     return Topics(names["user_events"], names["user_analytics"])
+
+
+@pytest.fixture
+def missing_topic(own_topics: Topics, settings: Settings) -> str:
+    """Where Elsewhere goes: a topic that nobody has made."""
+    name = own_topics.user_analytics + "-missing"
+    settings.EVENTS = {**settings.EVENTS, "TOPICS": {**settings.EVENTS["TOPICS"], "user_analytics": name}}
+    return name
+
+
+@pytest.fixture
+def pipeline(own_topics: Topics) -> Iterator[Pipeline]:
+    """Connected, for the test to drive (`driving`)."""
+    with closing(make_pipeline(batch=500, window=2_000)) as one:
+        one.prepare()
+        yield one
+
+
+@pytest.fixture
+def broker(parts: Stack) -> Iterator[Stack]:
+    """The parts, whose broker runs and answers again afterwards."""
+    yield parts
+    parts.kafka.resume()
+    parts.kafka.start()
 
 
 @pytest.fixture

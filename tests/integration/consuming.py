@@ -3,11 +3,11 @@
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -23,8 +23,10 @@ from events.routing import Routes
 from events.stop import Stop
 from tests.integration.counting import ROUTES
 from tests.integration.raw_records import Topic
+from tests.waiting import wait_for
 
 LIMIT_S = 40.0
+wait_until = partial(wait_for, within_s=LIMIT_S)
 _COMMAND = """
 import sys, django
 django.setup()
@@ -33,13 +35,6 @@ from django.core.management import execute_from_command_line
 settings.EVENTS["ROUTES"] = "tests.integration.counting.ROUTES"
 execute_from_command_line(["manage.py", "consume_events", "--port", "0", *sys.argv[1:]])
 """
-
-
-def wait_until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + LIMIT_S
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.02)
 
 
 class Member:

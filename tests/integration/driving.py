@@ -6,14 +6,13 @@ from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
-from pytest_django import Settings
-
 from events.conf import EventsSettings
 from events.kafka import Admin
 from events.models import OutboxRecord
 from events.outbox.pipeline import Pipeline
 from tests.integration.reading import ALL
-from tests.integration.relaying import Noted, Topics, all_records, database_url, wait_for
+from tests.integration.relaying import Noted, all_records, database_url
+from tests.waiting import wait_for
 
 
 def make_pipeline(*, batch: int, window: int, is_fresh: Callable[[], bool] = lambda: True) -> Pipeline:
@@ -56,10 +55,3 @@ def all_arrivals(topic: str) -> dict[str, list[int]]:
 
 def each_in_order(*, keys: int, times: int) -> dict[str, list[int]]:
     return {f"k{key}": list(range(times)) for key in range(keys)}
-
-
-def missing(own_topics: Topics, settings: Settings) -> str:
-    """Has Elsewhere go to a topic that nobody has made."""
-    name = own_topics.user_analytics + "-missing"
-    settings.EVENTS = {**settings.EVENTS, "TOPICS": {**settings.EVENTS["TOPICS"], "user_analytics": name}}
-    return name

@@ -1,8 +1,6 @@
 """What tests of notices and mail share: a user to tell something, the mailbox, and processes beside the tests."""
 
 import os
-import time
-from collections.abc import Callable
 from datetime import timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -71,14 +69,6 @@ def as_time_goes_by(call: OutsideCall) -> None:
 def reread(call: OutsideCall) -> OutsideCall:
     """As it stands now."""
     return OutsideCall.objects.get(pk=call.pk)
-
-
-def eventually(condition: Callable[[], object], *, within_s: float = 30.0) -> None:
-    """Wait until `condition` holds. Fails after the limit."""
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.01)
 
 
 def environ_for_processes() -> dict[str, str]:

@@ -16,7 +16,8 @@ from events.envelope import Envelope
 from events.errors import EventsError
 from events.kafka import Acknowledged, BrokerRefuses, BrokersAway, Ended, Producer, UnknownTopic
 from tests.integration.raw_records import Topic
-from tests.integration.relaying import all_records, wait_for
+from tests.integration.relaying import all_records
+from tests.waiting import wait_for
 
 Client = Producer[Envelope]
 
@@ -40,12 +41,6 @@ def patient(parts: Stack) -> Iterator[Client]:
     patient = Client(settings)
     yield patient
     patient.close_now()
-
-
-@pytest.fixture
-def broker(parts: Stack) -> Iterator[Stack]:
-    yield parts
-    parts.kafka.resume()
 
 
 @pytest.fixture

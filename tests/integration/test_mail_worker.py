@@ -30,12 +30,12 @@ from tests.integration.mailing import (
     Mailbox,
     as_time_goes_by,
     environ_for_processes,
-    eventually,
     owed_to,
     registered_user,
     registration_of,
     reread,
 )
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -78,9 +78,9 @@ def worker(
         with django_db_blocker.unblock():
             worker = Worker(tmp_path_factory.mktemp("worker") / "log")
         until_the_end.callback(worker.process.kill)
-        eventually(lambda: worker.said("Cannot connect to redis"))
+        wait_for(lambda: worker.said("Cannot connect to redis"))
         parts.valkey.start()
-        eventually(lambda: worker.said(" ready."))
+        wait_for(lambda: worker.said(" ready."))
         yield worker
         worker.process.terminate()
         assert worker.process.wait(timeout=30) == 0
@@ -97,10 +97,10 @@ def test_a_registration_is_followed_by_its_mail_under_the_same_trace(worker: Wor
     with following(TRACE):
         event_id = deliver(registration_of(user))
 
-    eventually(mailbox.mails)
+    wait_for(mailbox.mails)
     [mail] = mailbox.mails()
     assert mail["To"] == "ann@example.com"
-    eventually(lambda: OutsideCall.objects.filter(settled_at__isnull=False).exists())
+    wait_for(lambda: OutsideCall.objects.filter(settled_at__isnull=False).exists())
     [line] = [line for line in worker.said("mail sent") if line["key"] == f"{event_id}/send-welcome"]
     assert (line["trace_id"], line["kind"]) == (TRACE_ID, "welcome")
     assert line["call_id"] == str(OutsideCall.objects.get().id)
@@ -113,7 +113,7 @@ def test_the_sweep_brings_what_no_worker_was_told_of(worker: Worker, mailbox: Ma
 
     tasks.sweep_outside_calls.delay()
 
-    eventually(lambda: reread(call).settled_at)
+    wait_for(lambda: reread(call).settled_at)
     assert len(mailbox.mails()) == 1
 
 
@@ -154,7 +154,7 @@ def test_a_pickled_task_is_refused_and_the_worker_goes_on(
 
     deliver(registration_of(registered_user()))
 
-    eventually(mailbox.mails)
+    wait_for(mailbox.mails)
     assert worker.said("Refusing to deserialize")
     assert not sprung.exists()
 
@@ -166,8 +166,8 @@ def test_a_worker_outlasts_a_restart_of_its_queue(worker: Worker, parts: Stack, 
 
     tasks.sweep_outside_calls.delay()
 
-    eventually(mailbox.mails)
-    eventually(lambda: OutsideCall.objects.filter(settled_at__isnull=False).exists())
+    wait_for(mailbox.mails)
+    wait_for(lambda: OutsideCall.objects.filter(settled_at__isnull=False).exists())
     assert len(mailbox.mails()) == 1
 
 

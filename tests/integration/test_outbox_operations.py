@@ -4,13 +4,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime, timedelta
-from io import StringIO
 
 import pytest
 from django.contrib import admin
 from django.contrib.auth import get_user_model
 from django.contrib.messages.storage.cookie import CookieStorage
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError
 from django.db import connection, connections, transaction
 from django.test import RequestFactory
 from django.utils import timezone
@@ -20,6 +19,7 @@ from events.outbox.lock_session import LockSession
 from events.outbox.publish import publish
 from events.outbox.requeue import requeue
 from events.outbox.store import CHANNEL, FLAG
+from tests.integration.operating import ids, outbox
 from tests.integration.relaying import (
     LIMIT_S,
     Noted,
@@ -29,20 +29,10 @@ from tests.integration.relaying import (
     database_url,
     first_arrivals,
     relaying,
-    wait_for,
 )
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.django_db
-
-
-def outbox(*words: str) -> list[str]:
-    out = StringIO()
-    call_command("outbox", *words, stdout=out)
-    return out.getvalue().splitlines()
-
-
-def ids() -> list[int]:
-    return list(OutboxRecord.objects.order_by("id").values_list("id", flat=True))
 
 
 def dead(*events: Noted) -> list[int]:

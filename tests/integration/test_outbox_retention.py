@@ -2,10 +2,9 @@
 
 from dataclasses import replace
 from datetime import datetime, timedelta
-from io import StringIO
 
 import pytest
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -13,20 +12,11 @@ from django.utils import timezone
 from events.conf import EventsSettings
 from events.models import OutboxRecord
 from events.outbox.retention import prune
+from tests.integration.operating import ids, outbox
 from tests.integration.relaying import Noted, commit
 from usercenter.tasks import prune_outbox
 
 pytestmark = pytest.mark.django_db
-
-
-def outbox(*words: str) -> list[str]:
-    out = StringIO()
-    call_command("outbox", *words, stdout=out)
-    return out.getvalue().splitlines()
-
-
-def ids() -> list[int]:
-    return list(OutboxRecord.objects.order_by("id").values_list("id", flat=True))
 
 
 NOW = timezone.now()

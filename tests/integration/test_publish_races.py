@@ -10,7 +10,8 @@ from django.db import connection, connections, transaction
 
 from events.models import OutboxRecord
 from events.outbox.publish import publish, publish_all
-from tests.integration.relaying import Elsewhere, Noted, wait_for
+from tests.integration.relaying import Elsewhere, Noted
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

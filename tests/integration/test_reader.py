@@ -17,7 +17,8 @@ from events.outbox.publish import publish
 from events.outbox.reader import Reader
 from events.outbox.store import Mark, Pending
 from tests.integration.reading import ALL, NO_LIMIT, Reading, buffers_of_next_read, make, other_session, reading, write
-from tests.integration.relaying import Noted, commit, database_url, wait_for
+from tests.integration.relaying import Noted, commit, database_url
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

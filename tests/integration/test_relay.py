@@ -11,7 +11,8 @@ from events.models import OutboxRecord
 from events.outbox import store
 from events.outbox.publish import publish
 from events.trace import current_trace_id, following
-from tests.integration.relaying import Noted, Topics, all_records, commit, first_arrivals, pending, relaying, wait_for
+from tests.integration.relaying import Noted, Topics, all_records, commit, first_arrivals, pending, relaying
+from tests.waiting import wait_for
 
 
 class TracedLog(logging.Handler):

@@ -20,8 +20,8 @@ from tests.integration.relaying import (
     pending,
     relay_process,
     relaying,
-    wait_for,
 )
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

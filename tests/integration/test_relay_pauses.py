@@ -1,12 +1,9 @@
 """A topic that is paused waits in the outbox, out of the relay's memory; no other waits with it."""
 
 import time
-from collections.abc import Iterator
-from contextlib import closing
 from datetime import datetime
 
 import pytest
-from pytest_django import Settings
 
 from events.outbox.partitions import go_on, pause, pin
 from events.outbox.pipeline import Pipeline
@@ -15,30 +12,16 @@ from tests.integration.driving import (
     create,
     each_in_order,
     has_pending,
-    make_pipeline,
-    missing,
     turn,
     turn_until,
 )
 from tests.integration.reading import ALL
-from tests.integration.relaying import Elsewhere, Noted, Topics, all_records, commit, pending, wait_for
+from tests.integration.relaying import Elsewhere, Noted, Topics, all_records, commit, pending
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 PARTITIONS = 3  # of each topic that a test has made
-
-
-@pytest.fixture
-def pipeline(own_topics: Topics) -> Iterator[Pipeline]:
-    with closing(make_pipeline(batch=500, window=2_000)) as one:
-        one.prepare()
-        yield one
-
-
-@pytest.fixture
-def missing_topic(own_topics: Topics, settings: Settings) -> str:
-    """Where Elsewhere goes: a topic that nobody has made."""
-    return missing(own_topics, settings)
 
 
 def pin_and_pause(topic: str) -> datetime:
@@ -65,6 +48,19 @@ def publish_interleaved(*, keys: int, times: int) -> None:
         commit(*(kind(of=f"k{key}", n=n) for key in range(keys) for kind in (Noted, Elsewhere)))
 
 
+def turn_until_the_others_are_through(pipeline: Pipeline, topics: Topics) -> None:
+    """Then nothing is in memory, not even of the paused topic."""
+    turn_until(pipeline, lambda: not has_pending(topics.user_events))
+    turn_until(pipeline, lambda: pipeline.is_empty and not pipeline._reader._known)
+
+
+def assert_all_comes_after_the_pause(pipeline: Pipeline, topics: Topics, paused_at: datetime, *, times: int) -> None:
+    assert go_on(topics.user_analytics, paused_at=paused_at, partitions=PARTITIONS)
+    turn_until(pipeline, lambda: pending() == 0)
+    assert all_arrivals(topics.user_analytics) == each_in_order(keys=50, times=times)
+    assert all_arrivals(topics.user_events) == each_in_order(keys=50, times=times)
+
+
 def test_a_topic_paused_before_it_is_read_stops_no_other_and_takes_no_memory(
     pipeline: Pipeline, own_topics: Topics
 ) -> None:
@@ -74,15 +70,10 @@ def test_a_topic_paused_before_it_is_read_stops_no_other_and_takes_no_memory(
 
     pipeline.read(ALL)
     assert len(pipeline._window) == 250
-    turn_until(pipeline, lambda: not has_pending(own_topics.user_events))
-    turn_until(pipeline, lambda: pipeline.is_empty and not pipeline._reader._known)
+    turn_until_the_others_are_through(pipeline, own_topics)
     assert pending() == 2_500
     assert all_records(own_topics.user_analytics) == []
-
-    assert go_on(own_topics.user_analytics, paused_at=paused_at, partitions=PARTITIONS)
-    turn_until(pipeline, lambda: pending() == 0)
-    assert all_arrivals(own_topics.user_analytics) == each_in_order(keys=50, times=50)
-    assert all_arrivals(own_topics.user_events) == each_in_order(keys=50, times=50)
+    assert_all_comes_after_the_pause(pipeline, own_topics, paused_at, times=50)
 
 
 def test_a_topic_paused_after_it_was_read_leaves_the_queue_and_comes_later(
@@ -97,14 +88,9 @@ def test_a_topic_paused_after_it_was_read_leaves_the_queue_and_comes_later(
 
     pipeline.send()
     assert pipeline._window.on_their_way == len(pipeline._window) == 1_000
-    turn_until(pipeline, lambda: not has_pending(own_topics.user_events))
-    turn_until(pipeline, lambda: pipeline.is_empty and not pipeline._reader._known)
+    turn_until_the_others_are_through(pipeline, own_topics)
     assert all_records(own_topics.user_analytics) == []
-
-    assert go_on(own_topics.user_analytics, paused_at=paused_at, partitions=PARTITIONS)
-    turn_until(pipeline, lambda: pending() == 0)
-    assert all_arrivals(own_topics.user_analytics) == each_in_order(keys=50, times=20)
-    assert all_arrivals(own_topics.user_events) == each_in_order(keys=50, times=20)
+    assert_all_comes_after_the_pause(pipeline, own_topics, paused_at, times=20)
 
 
 def test_a_key_held_back_in_a_topic_that_is_paused_comes_due_afterwards_in_order(

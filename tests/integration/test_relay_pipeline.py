@@ -2,13 +2,11 @@
 
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
 import pytest
 from django.db import connection
-from pytest_django import Settings
 
 from devstack import Stack
 from events.conf import EventsSettings
@@ -22,7 +20,6 @@ from tests.integration.driving import (
     each_in_order,
     has_pending,
     make_pipeline,
-    missing,
     turn,
     turn_until,
 )
@@ -36,30 +33,10 @@ from tests.integration.relaying import (
     first_arrivals,
     pending,
     relaying,
-    wait_for,
 )
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def broker(parts: Stack) -> Iterator[Stack]:
-    """The parts, whose broker answers again afterwards."""
-    yield parts
-    parts.kafka.resume()
-
-
-@pytest.fixture
-def pipeline(own_topics: Topics) -> Iterator[Pipeline]:
-    with closing(make_pipeline(batch=500, window=2_000)) as one:
-        one.prepare()
-        yield one
-
-
-@pytest.fixture
-def missing_topic(own_topics: Topics, settings: Settings) -> str:
-    """Where Elsewhere goes: a topic that nobody has made."""
-    return missing(own_topics, settings)
 
 
 def test_a_thousand_records_take_four_statements_at_most(own_topics: Topics, monkeypatch: pytest.MonkeyPatch) -> None:

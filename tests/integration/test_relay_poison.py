@@ -30,8 +30,8 @@ from tests.integration.relaying import (
     first_arrivals,
     pending,
     relaying,
-    wait_for,
 )
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -2,7 +2,6 @@
 
 import signal
 import subprocess
-from collections.abc import Iterator
 
 import pytest
 
@@ -16,17 +15,10 @@ from tests.integration.relaying import (
     first_arrivals,
     pending,
     relay_process,
-    wait_for,
 )
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def broker(parts: Stack) -> Iterator[Stack]:
-    """The parts, whose broker answers again afterwards."""
-    yield parts
-    parts.kafka.resume()
 
 
 def backlog(keys: int, of_each: int) -> dict[str, list[int]]:

@@ -19,6 +19,7 @@ from events.conf import EventsSettings
 from events.models import OutboxRecord, TopicPartitions
 from events.outbox.partitions import pause
 from events.outbox.progress import progress_shown
+from tests.integration.operating import outbox
 from tests.integration.relaying import (
     CHECKOUT,
     LIMIT_S,
@@ -29,8 +30,8 @@ from tests.integration.relaying import (
     database_url,
     pending,
     relay_process,
-    wait_for,
 )
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -122,13 +123,6 @@ def paused(own_topics: Topics) -> str:
     return own_topics.user_events
 
 
-@pytest.fixture
-def broker(parts: Stack) -> Iterator[Stack]:
-    """The parts, whose broker runs again afterwards."""
-    yield parts
-    parts.kafka.start()
-
-
 def metric(relay: RelayProcess, name: str) -> float:
     [value] = re.findall(rf"^{name} (\S+)$", relay.get("/metrics"), re.MULTILINE)
     return float(value)
@@ -159,7 +153,7 @@ def test_the_dead_are_told_until_they_are_requeued(own_topics: Topics) -> None:
     with relay_process() as relay:
         wait_for(relay.is_ready)
         wait_for(lambda: metric(relay, "outbox_dead_records") == 2)
-        call_command("outbox", "requeue", "--all-dead", stdout=StringIO())
+        outbox("requeue", "--all-dead")
         wait_for(lambda: metric(relay, "outbox_dead_records") == 0)
         assert_nothing_is_pending(relay)
 

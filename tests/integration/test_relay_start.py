@@ -25,8 +25,8 @@ from tests.integration.relaying import (
     first_arrivals,
     pending,
     relay_process,
-    wait_for,
 )
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

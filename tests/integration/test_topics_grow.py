@@ -26,8 +26,8 @@ from tests.integration.relaying import (
     commit,
     database_url,
     relaying,
-    wait_for,
 )
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

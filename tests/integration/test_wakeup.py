@@ -15,9 +15,10 @@ from events.outbox import wakeup
 from events.outbox.lock_session import LockSession
 from events.outbox.publish import publish
 from events.outbox.store import shard_of
-from tests.integration.relaying import Noted, commit, database_url, wait_for
+from tests.integration.relaying import Noted, commit, database_url
 from tests.integration.sharing import ALL
 from tests.integration.waking import Observer, Sleeper, sleeper
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -43,7 +44,7 @@ def seen_after(*sleepers: Sleeper, seen: int) -> float:
     began_at = time.monotonic()
     while sum(one.seen for one in sleepers) < seen:
         assert time.monotonic() - began_at < 30
-        time.sleep(0.000_1)
+        time.sleep(0.000_1)  # far less than the times that are measured here
     return time.monotonic() - began_at
 
 
@@ -59,7 +60,7 @@ def test_no_commit_is_missed_by_one_who_falls_asleep(url: str) -> None:
         for n in range(COMMITS):
             commit(Noted(of=str(chance.randrange(10_000)), n=n))
             waits.append(seen_after(even, odd, seen=n + 1))
-            time.sleep(chance.uniform(0.001, 0.006))
+            time.sleep(chance.uniform(0.001, 0.006))  # around the moment of falling asleep
     assert max(waits) < SOON_S
 
 
@@ -71,8 +72,8 @@ def test_no_commit_is_missed_among_open_transactions(url: str) -> None:
         for n in range(50):
             with transaction.atomic():
                 publish(Noted(of=f"{seed}-{chance.randrange(1_000)}", n=n))
-                time.sleep(chance.uniform(0, 0.02))
-            time.sleep(chance.uniform(0, 0.1))
+                time.sleep(chance.uniform(0, 0.02))  # the load itself: open for so long
+            time.sleep(chance.uniform(0, 0.1))  # and then closed
         connection.close()
 
     with sleeper(url) as awake:

@@ -1,11 +1,9 @@
-"""What the tests of the embedded stack share: names, waiting, and a look at a stack from outside."""
+"""What the tests of the embedded stack share: names and a look at a stack from outside."""
 
 import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +12,10 @@ import psutil  # type: ignore[import-untyped]  # ships no types
 from devstack.client import Line
 from devstack.places import CHECKOUT, Places
 
-_LIMIT_S = 30.0
-
 
 def own_name(purpose: str) -> str:
     """A stack name of this run alone."""
     return f"test-{purpose}-{os.getpid()}"
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Return when the condition holds; fail after a generous limit."""
-    deadline = time.monotonic() + _LIMIT_S
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.02)
 
 
 def run_devstack(*arguments: str, checkout: Path = CHECKOUT, **env: str) -> subprocess.CompletedProcess[str]:

@@ -10,7 +10,8 @@ import redis
 
 from devstack import DevstackError, Stack, stack
 from devstack.places import Places
-from tests.integration.devstack.stacks import all_gone, own_name, parts_of, pids_of, run_devstack, wait_until
+from tests.integration.devstack.stacks import all_gone, own_name, parts_of, pids_of, run_devstack
+from tests.waiting import wait_for
 
 
 def test_two_stacks_at_once_have_different_ports_and_data(one: Stack) -> None:
@@ -54,8 +55,8 @@ def test_the_parts_end_when_their_holder_is_killed(holder: Callable[[str], subpr
     process = holder(name)
     pids = pids_of(name)
     process.kill()
-    wait_until(lambda: all_gone(pids))
-    wait_until(lambda: not Places(name).folder.exists())
+    wait_for(lambda: all_gone(pids))
+    wait_for(lambda: not Places(name).folder.exists())
 
 
 def test_the_parts_live_until_the_last_of_two_holders_is_gone_and_leave_nothing(
@@ -69,7 +70,7 @@ def test_the_parts_live_until_the_last_of_two_holders_is_gone_and_leave_nothing(
         with psycopg.connect(second.environ["DATABASE_URL"]) as database:
             assert database.execute("SELECT 1").fetchone() == (1,)
         pids = pids_of(name)
-    wait_until(lambda: all_gone(pids))
+    wait_for(lambda: all_gone(pids))
     assert not list(Places(name).folder.parent.glob(f"{name}*"))
 
 
@@ -80,7 +81,7 @@ def test_the_parts_end_when_the_supervisor_is_killed_even_a_paused_one(
     supervisor, *parts = pids_of(kept.name)
     psutil.Process(parts_of(kept.name)["valkey"]["pid"]).suspend()
     psutil.Process(supervisor).kill()
-    wait_until(lambda: all_gone(parts))
+    wait_for(lambda: all_gone(parts))
 
 
 def test_a_killed_broker_comes_back_on_its_port_with_its_topics(one: Stack) -> None:
@@ -124,7 +125,7 @@ def test_a_paused_part_answers_nobody_until_it_is_resumed(one: Stack) -> None:
     with pytest.raises(redis.TimeoutError):
         client.ping()
     one.valkey.resume()
-    wait_until(lambda: bool(client.ping()))
+    wait_for(lambda: bool(client.ping()))
     client.close()
 
 

@@ -13,7 +13,8 @@ import pytest
 
 from devstack import Stack, mail
 from devstack.places import CHECKOUT, Places
-from tests.integration.devstack.stacks import all_gone, own_name, pids_of, run_devstack, wait_until
+from tests.integration.devstack.stacks import all_gone, own_name, pids_of, run_devstack
+from tests.waiting import wait_for
 
 
 def test_a_mail_becomes_a_file_and_is_printed(one: Stack) -> None:
@@ -58,7 +59,7 @@ def test_up_holds_until_down(kept: Places) -> None:
         assert "holders: 0; kept up until `down`" in status.stdout
     finally:
         assert run_devstack("down", *own).returncode == 0
-    wait_until(lambda: all_gone(pids))
+    wait_for(lambda: all_gone(pids))
     assert run_devstack("status", *own).returncode == 1
     assert "is not running" in run_devstack("env", *own).stderr
 

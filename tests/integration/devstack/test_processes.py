@@ -11,7 +11,7 @@ import pytest
 
 from devstack.places import CHECKOUT
 from devstack.processes import ProcessDied, Processes
-from tests.integration.devstack.stacks import wait_until
+from tests.waiting import wait_for
 
 _WAIT = "import signal; signal.pause()"
 # Says its name at its end; has a child that would outlive it.
@@ -44,7 +44,7 @@ def test_lines_are_headed_by_the_name_and_the_end_comes_in_reverse_order() -> No
     with Processes(out=out) as processes:
         processes.start("first", _python(_POLITE), env=os.environ)
         processes.start("second", _python(_POLITE), env=os.environ)
-        wait_until(lambda: out.getvalue().count("child") == 2)
+        wait_for(lambda: out.getvalue().count("child") == 2)
     lines = out.getvalue().splitlines()
     assert all(line.startswith(("first    │ ", "second   │ ")) for line in lines)
     assert [line for line in lines if line.endswith("bye")] == ["second   │ bye", "first    │ bye"]
@@ -54,9 +54,9 @@ def test_no_grandchild_is_left() -> None:
     out = io.StringIO()
     with Processes(out=out) as processes:
         processes.start("parent", _python(_POLITE), env=os.environ)
-        wait_until(lambda: "child" in out.getvalue())
+        wait_for(lambda: "child" in out.getvalue())
         assert psutil.pid_exists(_child_in(out.getvalue()))
-    wait_until(lambda: not psutil.pid_exists(_child_in(out.getvalue())))
+    wait_for(lambda: not psutil.pid_exists(_child_in(out.getvalue())))
 
 
 def test_the_first_to_die_is_named_with_its_last_lines() -> None:
@@ -82,4 +82,4 @@ def test_the_processes_end_when_the_runner_is_killed() -> None:
         runner.stdout.readline()
         (process,) = [child for child in psutil.Process(runner.pid).children() if "pause" in child.cmdline()[-1]]
         runner.send_signal(signal.SIGKILL)
-        wait_until(lambda: not process.is_running())
+        wait_for(lambda: not process.is_running())
