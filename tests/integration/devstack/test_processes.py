@@ -79,7 +79,8 @@ def test_a_killed_process_is_told_from_one_that_ended() -> None:
 def test_the_processes_end_when_the_runner_is_killed() -> None:
     with subprocess.Popen(_python(_RUNNER), cwd=CHECKOUT, stdout=subprocess.PIPE, text=True) as runner:
         assert runner.stdout is not None
-        runner.stdout.readline()
+        grandchild = psutil.Process(_child_in(runner.stdout.readline()))
         (process,) = [child for child in psutil.Process(runner.pid).children() if "pause" in child.cmdline()[-1]]
         runner.send_signal(signal.SIGKILL)
         wait_for(lambda: not process.is_running())
+        grandchild.kill()  # which no signal reaches when the runner is killed
