@@ -7,11 +7,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from django.apps import AppConfig, apps
 
+from events.backoff import Backoff
 from events.event import Event
 
 NAME_MOST = 64
@@ -32,15 +33,44 @@ class Delivery:
 
 
 Handler = Callable[[Any, Delivery], None]
+BatchHandler = Callable[[Sequence[tuple[Any, Delivery]]], None]
+AfterDeath = Literal["wait", "continue"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """How often a delivery is tried, the first time included, how long it waits in between, and what follows.
+
+    `after_death`: whether later events of the key wait behind the dead letter, or go on.
+    """
+
+    attempts: int = 10
+    first_s: float = 1.0
+    most_s: float = 600.0
+    after_death: AfterDeath = "wait"
+
+    def wait_s(self, attempt: int) -> float:
+        """Seconds to wait after the `attempt`th failure (from 1)."""
+        return Backoff(self.first_s, self.most_s).wait_s(attempt)
+
+
+_USUAL = RetryPolicy()  # ten attempts within about a quarter of an hour
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """One event class to one handler. `name` is stored, so renaming the function changes nothing."""
+    """One event class to one handler. `name` is stored, so renaming the function changes nothing.
+
+    `only_ours`: the handler acts on nothing but events that stand in our own outbox, since it destroys something or
+    goes outside.
+    """
 
     event: type[Event]
-    handler: Handler
+    handler: Callable[..., None]
     name: str
+    is_batch: bool
+    retry: RetryPolicy = _USUAL
+    only_ours: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +81,21 @@ class Unhandled:
     because: str
 
 
-def on(event: type[Event], handler: Handler, *, name: str) -> Route:
-    """Route `event` to `handler` under a stable `name` (at most 64 characters)."""
-    return Route(event, handler, name)
+def on(
+    event: type[Event], handler: Handler, *, name: str, retry: RetryPolicy = _USUAL, only_ours: bool = False
+) -> Route:
+    """Route `event` to `handler` under a stable `name` (at most 64 characters); it is called once an event."""
+    return Route(event=event, handler=handler, name=name, is_batch=False, retry=retry, only_ours=only_ours)
+
+
+def on_batch(
+    event: type[Event], handler: BatchHandler, *, name: str, retry: RetryPolicy = _USUAL, only_ours: bool = False
+) -> Route:
+    """As `on`, for a handler that takes a list of (event, delivery), in order, and writes them in bulk.
+
+    It is called after the handlers of single events. When it raises, it is called again with each half.
+    """
+    return Route(event=event, handler=handler, name=name, is_batch=True, retry=retry, only_ours=only_ours)
 
 
 def unhandled(event: type[Event], *, because: str) -> Unhandled:
@@ -85,6 +127,7 @@ class Routes:
         self.entries = entries
         self.classes: dict[str, type[Event]] = {entry.event.type: entry.event for entry in entries}
         self._handled = [entry for entry in entries if isinstance(entry, Route)]
+        self._by_name = {route.name: route for route in self._handled}
         self._by_type = {
             event_type: tuple(route for route in self._handled if route.event.type == event_type)
             for event_type in self.classes
@@ -93,6 +136,10 @@ class Routes:
     def handlers_of(self, event_type: str) -> Sequence[Route]:
         """The routes of one type, in the order of the table."""
         return self._by_type.get(event_type, ())
+
+    def route_named(self, name: str) -> Route | None:
+        """The route of a stable name, or None where this version has none."""
+        return self._by_name.get(name)
 
     def topics(self, names: Mapping[str, str]) -> set[str]:
         """The topics that the classes of the table live on, `names` being EVENTS["TOPICS"]."""

@@ -21,7 +21,7 @@ from events.conf import EventsSettings
 from events.envelope import Headers, Stamp, seal
 from events.event import Event
 from events.inbox import batch
-from events.inbox.delivery import open_record
+from events.inbox.opening import open_record
 from events.kafka import Record
 from events.models import OutboxRecord
 from events.outbox.store import decode_headers

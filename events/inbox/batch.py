@@ -18,14 +18,10 @@ from events.inbox.delivery import (
     Away,
     Done,
     Failed,
-    Incoming,
-    Opened,
-    Unknown,
-    Unreadable,
     database_is_away,
     deliver,
-    open_record,
 )
+from events.inbox.opening import Incoming, Opened, Unknown, Unreadable, open_record
 from events.kafka import Place, Record
 from events.routing import Routes
 from events.trace import following

@@ -1,59 +1,25 @@
-"""One record from Kafka opened, and one event brought to one handler.
+"""One event brought to one handler.
 
-`batch` opens each record, then delivers each new event to its handlers inside the transaction that it holds. What a
+`batch` delivers each new event to its handlers inside the transaction that it holds. What a
 handler raises ends here and goes on as an Outcome.
 """
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.db import InterfaceError, OperationalError, connection
 
 from events import observe
-from events.envelope import Received, UnreadableEnvelope, open_envelope
 from events.errors import Transient
-from events.event import Event
 from events.inbox import store
-from events.kafka import Record
+from events.inbox.opening import Incoming
 from events.outbox.publish import OutOfOrder, TooManyKeys
-from events.routing import Delivery, Route, Routes
-from events.trace import following, is_valid, new_traceparent
-
-VALUE_BYTES_MOST = 1_000_000  # no larger one was ever published by us
+from events.routing import Delivery, Route
+from events.trace import following
 
 # SQLSTATEs, whole or by class, that say "the surroundings", not "this statement": connection lost, deadlock and
 # serialization, too few resources, waited too long for a lock, ended from outside, server's own trouble.
 _SURROUNDINGS = ("08", "25P03", "40", "53", "55P03", "57P", "58")
-
-
-@dataclass(frozen=True, slots=True)
-class Incoming:
-    """A record that holds an event we know, with the handlers it goes to."""
-
-    record: Record
-    received: Received
-    event: Event
-    routes: Sequence[Route]
-    trace: str
-
-
-@dataclass(frozen=True, slots=True)
-class Unknown:
-    """A record whose type this version does not know: skipped."""
-
-    record: Record
-
-
-@dataclass(frozen=True, slots=True)
-class Unreadable:
-    """A record that no later attempt could read either; `reason` is a stable word, a colon and the part."""
-
-    record: Record
-    reason: str
-
-
-Opened = Incoming | Unknown | Unreadable
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,22 +49,6 @@ class Away:
 Outcome = Done | Failed | Away
 
 
-def open_record(record: Record, routes: Routes) -> Opened:
-    """Read a record from Kafka as far as this version can."""
-    if record.value is not None and len(record.value) > VALUE_BYTES_MOST:
-        return Unreadable(record, "too-large: value")
-    try:
-        received = open_envelope(key=record.key, headers=record.headers, value=record.value)
-    except UnreadableEnvelope as error:
-        return Unreadable(record, f"unreadable: {error}")
-    event_class = routes.classes.get(received.type)
-    if event_class is None:
-        return Unknown(record)
-    if received.schema_version != event_class.schema_version:
-        return Unreadable(record, f"version-unknown: {received.schema_version}")
-    return _read(record, received, event_class, routes)
-
-
 def deliver(incoming: Incoming, route: Route, *, alone: bool) -> Outcome:
     """Call one handler under the event's trace. Never raises what the handler raised.
 
@@ -124,18 +74,6 @@ def database_is_away(error: Exception) -> bool:
         return state is None or state.startswith(_SURROUNDINGS)
     # A handler may have turned the database's error into one of its own.
     return connection.connection is None or connection.connection.closed
-
-
-def _read(record: Record, received: Received, event_class: type[Event], routes: Routes) -> Opened:
-    try:
-        event = event_class.from_json(received.value)
-    except RecursionError:
-        return Unreadable(record, "data-invalid: nested too deep")
-    except ValueError:  # msgspec's own errors are ValueErrors, as is text that is not UTF-8
-        return Unreadable(record, "data-invalid: value")
-    given = received.traceparent
-    trace = given if given and is_valid(given) else new_traceparent()
-    return Incoming(record, received, event, routes.handlers_of(received.type), trace)
 
 
 def _failure(error: Exception, incoming: Incoming, route: Route, *, alone: bool) -> Failed | Away:
