@@ -33,6 +33,7 @@ chaos: setup ## Kill relays, broker and PostgreSQL 200 times under load, and jud
 # Nothing of these asks a database, but for the consistency check of makemigrations, whose warning is off.
 lint schemas: export DEBUG := on
 lint schemas: export DATABASE_URL := postgres://nobody@127.0.0.1:1/none
+lint schemas: ASYNCAPI := --asyncapi docs/asyncapi.json
 
 lint: setup ## Check formatting, lint, types, imports, migrations, schemas and the locks
 	$(BIN)/ruff format --check .
@@ -40,15 +41,15 @@ lint: setup ## Check formatting, lint, types, imports, migrations, schemas and t
 	$(BIN)/mypy .
 	$(BIN)/lint-imports
 	$(BIN)/python -W 'ignore:Got an error checking a consistent migration history' manage.py makemigrations --check --dry-run
-	$(BIN)/python manage.py schemas --check
+	$(BIN)/python manage.py schemas --check $(ASYNCAPI)
 	$(BIN)/python -m security.audit $(LOCKS)
 
 format: setup ## Format the code and fix what ruff can fix
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-schemas: setup ## Write each event's JSON Schema from its class
-	$(BIN)/python manage.py schemas
+schemas: setup ## Write each event's JSON Schema and docs/asyncapi.json from the classes
+	$(BIN)/python manage.py schemas $(ASYNCAPI)
 
 # ── locks ───────────────────────────────────────────────────────────────────────────────────
 

@@ -40,6 +40,8 @@ class EventsSettings:
     routes: str
     source: str
     topics: Mapping[str, str]
+    # What documents tell, where an installation may choose other names.
+    default_topics: Mapping[str, str] | None = None
     brokers: tuple[str, ...] = ("localhost:9092",)
     group: str
     partitions: int = 3
@@ -88,6 +90,10 @@ class EventsSettings:
     def topic_names(self) -> list[str]:
         """Every topic that is ours, each before its dead letters'."""
         return [name for topic in self.topics.values() for name in (topic, topic + DEAD_LETTERS)]
+
+    def documented_topics(self) -> Mapping[str, str]:
+        """Each topic's key and the name that it has unless an installation chooses another."""
+        return {**self.topics, **(self.default_topics or {})}
 
     def problems(self) -> list[Problem]:
         """Everything that is wrong, in the order of the fields."""

@@ -184,13 +184,20 @@ ACCOUNTS = {
     "PASSWORD_HASHES_AT_ONCE": env.int("PASSWORD_HASHES_AT_ONCE", default=2),
     "REDIS_URL": REDIS_URL,
 }
+# The names that docs/asyncapi.json tells, whatever an installation chooses.
+TOPICS = {
+    "user_events": "user.events",
+    "user_notifications": "user.notifications",
+    "user_analytics": "user.analytics",
+}
 EVENTS = {
     "ROUTES": "accounts.routes.ROUTES",
+    "DEFAULT_TOPICS": TOPICS,
     "SOURCE": env.str("EVENT_SOURCE", default=PUBLIC_URL),
     "TOPICS": {
-        "user_events": env.str("KAFKA_TOPIC_USER_EVENTS", default="user.events"),
-        "user_notifications": env.str("KAFKA_TOPIC_USER_NOTIFICATIONS", default="user.notifications"),
-        "user_analytics": env.str("KAFKA_TOPIC_USER_ANALYTICS", default="user.analytics"),
+        "user_events": env.str("KAFKA_TOPIC_USER_EVENTS", default=TOPICS["user_events"]),
+        "user_notifications": env.str("KAFKA_TOPIC_USER_NOTIFICATIONS", default=TOPICS["user_notifications"]),
+        "user_analytics": env.str("KAFKA_TOPIC_USER_ANALYTICS", default=TOPICS["user_analytics"]),
     },
     "BROKERS": tuple(env.list("KAFKA_BROKERS", default=["localhost:9092"])),
     "GROUP": env.str("KAFKA_GROUP_ID", default="usercenter"),
