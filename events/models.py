@@ -3,10 +3,15 @@
 `outbox.store`, `outbox.operator_store`, `outbox.partitions` and `inbox.store` hold every statement on them.
 """
 
+from uuid import UUID
+
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Q
 from django.db.models.functions import Now
+
+# A UUID of version 7 from the year 2100: no event's id lies above, and nearly all UUIDs of version 5 do.
+TIMELESS_FROM = UUID("03bb2cc3-d800-7000-8000-000000000000")
 
 
 class CurrentTransaction(models.Func):
@@ -93,21 +98,45 @@ class InboxRecord(models.Model):
 
     class Meta:
         db_table = "events_inbox"
+        indexes = [
+            # Records that could not be read have no time in their ids: pruning finds them here.
+            models.Index(
+                name="events_inbox_timeless",
+                fields=["group", "received_at"],
+                condition=Q(event_id__gte=TIMELESS_FROM),
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.group} {self.event_id}"
 
 
+class InboxHorizon(models.Model):
+    """How far back a group's inbox reaches: events older than `before` may have been pruned from it."""
+
+    group = models.TextField(primary_key=True)
+    before = models.DateTimeField()
+
+    class Meta:
+        db_table = "events_inbox_horizon"
+
+    def __str__(self) -> str:
+        return f"{self.group} {self.before}"
+
+
 class ParkedDelivery(models.Model):
     """A delivery set aside, with its envelope whole; a dead letter is one with `dead_at`.
 
-    A Kafka record that could not be read has no handler (empty) and may lack key and value.
-    `recorded_at` is Kafka's own time: with the place it tells records of a topic made anew apart.
+    The lowest id of a group's key and handler is the head; it alone has a `next_attempt_at`, and the others wait
+    behind it. What concerns a whole record (it cannot be read, say) has no handler (empty) and may lack key and value.
+    `event_id` is the event's, or an identity derived from the record's place. `recorded_at` is Kafka's own time.
     """
 
     id = models.BigAutoField(primary_key=True)
     group = models.TextField()
     handler = models.TextField()
+    event_id = models.UUIDField()
+    type = models.TextField()
     topic = models.TextField()
     partition = models.IntegerField()
     offset = models.BigIntegerField()
@@ -116,15 +145,22 @@ class ParkedDelivery(models.Model):
     headers = models.BinaryField()
     value = models.BinaryField(null=True)
     reason = models.TextField()
+    error = models.TextField(db_default="")
+    attempts = models.SmallIntegerField(db_default=0)
+    parked_at = models.DateTimeField(db_default=ClockTime())
+    next_attempt_at = models.DateTimeField(null=True)
     dead_at = models.DateTimeField(null=True)
 
     class Meta:
         db_table = "events_parked"
-        constraints = [
-            models.UniqueConstraint(
-                name="events_parked_once",
-                fields=["group", "handler", "topic", "partition", "offset", "recorded_at"],
-            )
+        constraints = [models.UniqueConstraint(name="events_parked_once", fields=["group", "handler", "event_id"])]
+        indexes = [
+            models.Index(name="events_parked_key", fields=["group", "key", "handler", "id"]),
+            models.Index(
+                name="events_parked_due",
+                fields=["group", "next_attempt_at"],
+                condition=Q(next_attempt_at__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:

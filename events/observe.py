@@ -5,6 +5,7 @@ data, and `marker=kafka`.
 """
 
 import logging
+import time
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -37,6 +38,17 @@ CONSUMER_ERRORS = Counter(
     "kafka_consumer_errors_total",
     "Deliveries that failed; handler `none` when the record could not be read.",
     ["topic", "type", "handler"],
+)
+HANDLED_AFTER = Histogram(
+    "kafka_consumer_handled_seconds",
+    "From Kafka's time of a record to the commit of its effects.",
+    ["topic"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 300),
+)
+DEAD_LETTERS = Counter(
+    "kafka_consumer_dead_letters_total",
+    "Deliveries and records given up, by the first word of the reason.",
+    ["topic", "reason"],
 )
 UNKNOWN = "unknown"
 NO_HANDLER = "none"
@@ -124,9 +136,22 @@ def record_pruned(*, records: int) -> None:
     _write(logging.INFO, "outbox pruned", records=records)
 
 
-def record_settled(*, topic: str, event_type: str) -> None:
-    """One consumed record is settled."""
-    CONSUMED.labels(topic, event_type).inc()
+def record_settled(*, topic: str, event_type: str, records: int) -> None:
+    """So many consumed records of a type are settled."""
+    CONSUMED.labels(topic, event_type).inc(records)
+
+
+def record_handled_after(*, topic: str, recorded_ms: Sequence[int]) -> None:
+    """Records that Kafka had at these times (milliseconds since 1970) are settled now."""
+    now = time.time()
+    histogram = HANDLED_AFTER.labels(topic)
+    for at_ms in recorded_ms:
+        histogram.observe(max(now - at_ms / 1000, 0))
+
+
+def record_handled_many(*, deliveries: int) -> None:
+    """So many deliveries' transaction has committed: in one line, under no trace."""
+    _write(logging.INFO, "handled many", deliveries=deliveries)
 
 
 def record_handled(*, event_id: UUID, event_type: str, handler: str, handled_at: datetime, ms: float) -> None:
@@ -137,37 +162,53 @@ def record_handled(*, event_id: UUID, event_type: str, handler: str, handled_at:
     )  # fmt: skip
 
 
-def record_delivery_failed(*, topic: str, event_id: UUID, event_type: str, handler: str) -> None:
-    """A handler raised; called inside the `except`, whose traceback goes along."""
+def record_delivery_failed(error: Exception, *, topic: str, event_id: UUID, event_type: str, handler: str) -> None:
+    """A handler raised, and its delivery is parked; the traceback goes along."""
     CONSUMER_ERRORS.labels(topic, event_type, handler).inc()
+    _write(logging.ERROR, "delivery failed", error=error, event_id=str(event_id), type=event_type, handler=handler)
+
+
+def record_waiting_behind(*, deliveries: int) -> None:
+    """So many deliveries wait behind others of their keys."""
+    _write(logging.INFO, "waiting behind", deliveries=deliveries)
+
+
+def record_dead_letter(at: tuple[str, int, int], *, event_id: UUID, event_type: str, handler: str, reason: str) -> None:
+    """A delivery, or a whole record, became a dead letter; `at` is its topic, partition and offset.
+
+    The metric's reason is the first word alone.
+    """
+    topic, partition, offset = at
+    DEAD_LETTERS.labels(topic, reason.partition(":")[0]).inc()
+    if not handler:
+        CONSUMER_ERRORS.labels(topic, event_type or UNKNOWN, NO_HANDLER).inc()
     _write(
-        logging.ERROR,
-        "delivery failed",
-        exc_info=True,
-        event_id=str(event_id),
-        type=event_type,
-        handler=handler,
-    )
+        logging.ERROR, "dead letter", topic=topic, partition=partition, offset=offset, event_id=str(event_id),
+        handler=handler, reason=reason,
+    )  # fmt: skip
 
 
-def record_dead_letter(*, topic: str, partition: int, offset: int, reason: str) -> None:
-    """A record from Kafka became a dead letter."""
-    CONSUMER_ERRORS.labels(topic, UNKNOWN, NO_HANDLER).inc()
-    _write(logging.ERROR, "dead letter", topic=topic, partition=partition, offset=offset, reason=reason)
+def record_replayed(*, ids: Sequence[int]) -> None:
+    """Somebody asked for these dead letters to be tried again."""
+    _write(logging.INFO, "dead letters replayed", ids=list(ids))
+
+
+def record_discarded(*, letters: int) -> None:
+    """Somebody gave so many dead letters up."""
+    _write(logging.WARNING, "dead letters discarded", letters=letters)
 
 
 def record_skipped(*, topic: str, partition: int, offset: int) -> None:
     """A type that this version does not know was skipped."""
-    CONSUMED.labels(topic, UNKNOWN).inc()
     _write(logging.INFO, "unknown type skipped", topic=topic, partition=partition, offset=offset)
 
 
-def record_not_settled(*, topic: str, partition: int, offset: int, records: int) -> None:
-    """No handler is to blame, yet `records`, this being the first, were not settled; called inside the `except`."""
+def record_not_settled(error: Exception, *, topic: str, partition: int, offset: int, records: int) -> None:
+    """No handler is to blame, yet `records`, this being the first, were not settled."""
     CONSUMER_ERRORS.labels(topic, UNKNOWN, NO_HANDLER).inc()
     _write(
-        logging.ERROR, "not settled", exc_info=True, topic=topic, partition=partition, offset=offset, records=records
-    )
+        logging.ERROR, "not settled", error=error, topic=topic, partition=partition, offset=offset, records=records
+    )  # fmt: skip
 
 
 def record_out_of_range(*, topic: str, partition: int, offset: int) -> None:
@@ -181,5 +222,5 @@ def record_refused(*, reason: str, wait_s: float) -> None:
     _write(logging.ERROR, "refused by kafka", reason=reason, wait_s=round(wait_s, 3))
 
 
-def _write(level: int, event: str, *, exc_info: bool = False, **fields: Any) -> None:
-    _log.log(level, event, exc_info=exc_info, extra={"marker": "kafka", **fields})
+def _write(level: int, event: str, *, error: Exception | None = None, **fields: Any) -> None:
+    _log.log(level, event, exc_info=error, extra={"marker": "kafka", **fields})

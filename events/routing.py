@@ -4,7 +4,7 @@ A project writes the table once (see `accounts/routes.py`); `inbox.delivery` rea
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -20,11 +20,15 @@ NAME_MOST = 64
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One event on its way to one handler: what the handler knows beside the event's own data."""
+    """One event on its way to one handler: what the handler knows beside the event's own data.
+
+    `traceparent` is the trace of the change; a handler of single events works under it.
+    """
 
     event_id: UUID
     handler: str
     occurred_at: datetime
+    traceparent: str = ""
 
     @property
     def key(self) -> str:
@@ -128,6 +132,7 @@ class Routes:
         self.classes: dict[str, type[Event]] = {entry.event.type: entry.event for entry in entries}
         self._handled = [entry for entry in entries if isinstance(entry, Route)]
         self._by_name = {route.name: route for route in self._handled}
+        self.going_on = frozenset(route.name for route in self._handled if route.retry.after_death == "continue")
         self._by_type = {
             event_type: tuple(route for route in self._handled if route.event.type == event_type)
             for event_type in self.classes
@@ -140,6 +145,11 @@ class Routes:
     def route_named(self, name: str) -> Route | None:
         """The route of a stable name, or None where this version has none."""
         return self._by_name.get(name)
+
+    @property
+    def names(self) -> Collection[str]:
+        """The stable names of all handlers. `going_on` are those whose dead letters hold nobody back."""
+        return self._by_name.keys()
 
     def topics(self, names: Mapping[str, str]) -> set[str]:
         """The topics that the classes of the table live on, `names` being EVENTS["TOPICS"]."""

@@ -21,6 +21,8 @@ from events.conf import EventsSettings
 from events.envelope import Headers, Stamp, seal
 from events.event import Event
 from events.inbox import batch
+from events.inbox.deliveries import Deliveries
+from events.inbox.group import Group
 from events.inbox.opening import open_record
 from events.kafka import Record
 from events.models import OutboxRecord
@@ -60,9 +62,12 @@ def deliver(event: Event, *, event_id: UUID | None = None, routes: Routes | None
 
 
 def _handle(record: Record, routes: Routes) -> None:
-    outcome = batch.handle_as_one([open_record(record, routes)], group=EventsSettings.current().group)
-    if not isinstance(outcome, batch.Committed):
+    group = Group(name=EventsSettings.current().group, routes=routes)
+    outcome = batch.settle([open_record(record, routes)], group)
+    if not isinstance(outcome, Deliveries):
         raise outcome.error
+    for _, failed in outcome.failed:
+        raise failed.error
 
 
 def _read_back(row: OutboxRecord) -> Record:

@@ -1,72 +1,108 @@
-"""One batch of records in one transaction: inbox records, handlers' writes and dead letters, or nothing of it.
+"""One batch of records in one transaction: inbox records, handlers' writes, what is parked, what is published.
 
-`consumer` hands over what one poll brought and commits the offsets that come back as settled. When anything in the
-batch fails, it is undone and its records are taken one by one; a record that fails alone stays unsettled, and with it
-what follows it in its partition. READ COMMITTED throughout: a batch must see what another member has just committed.
+`consumer` hands over what one poll brought and commits the offsets that come back as settled. In this order: the inbox
+takes the ids in; what waits of the same keys is locked; handlers run; what failed is set aside; what was published is
+written, sorted. Where a handler raises, all of it is undone and done again carefully, without that delivery. READ
+COMMITTED throughout: a batch must see what another member has just committed. docs/decisions/parking.md.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import assert_never
+from uuid import UUID
 
 from django.db import transaction
-from django.utils import timezone
 
 from events import observe
-from events.inbox import store
-from events.inbox.delivery import (
-    Away,
-    Done,
-    Failed,
-    database_is_away,
-    deliver,
-)
+from events.inbox import parking, store, telling
+from events.inbox.deliveries import Deliveries, Known
+from events.inbox.delivery import Away, Failed, Pair, PartAway, Undone, database_is_away
+from events.inbox.group import Group
 from events.inbox.opening import Incoming, Opened, Unknown, Unreadable, open_record
+from events.inbox.trust import Unverifiable, sift
 from events.kafka import Place, Record
-from events.routing import Routes
-from events.trace import following
+from events.outbox.publish import Collected, collecting
 
 
 @dataclass(slots=True)
 class Progress:
     """How far a batch came: for each partition the next offset, or the one to take up again.
 
-    `away` says which part was missing, if that is why something is unsettled.
+    `away` says which part was missing, if that is why something is unsettled. `had_failures`: some delivery was parked
+    after it failed.
     """
 
     settled: dict[Place, int] = field(default_factory=dict)
     unsettled: dict[Place, int] = field(default_factory=dict)
     away: Away | None = None
+    had_failures: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Committed:
-    """What one transaction did: to be told now that it stands."""
+def handle(records: Sequence[Record], group: Group, *, carefully: bool = False) -> Progress:
+    """Settle the records, which come partition by partition, in offset order.
 
-    done: Sequence[Done]
-    buried: Sequence[Unreadable]
-
-
-def handle(records: Sequence[Record], *, routes: Routes, group: str, one_by_one: bool = False) -> Progress:
-    """Settle as many of the records as can be now; they come partition by partition, in offset order."""
-    opened = [open_record(record, routes) for record in records]
-    if len(opened) > 1 and not one_by_one and isinstance(handle_as_one(opened, group=group), Committed):
-        return Progress(settled={place_of(one): one.record.offset + 1 for one in opened})
-    return _handle_one_by_one(opened, group)
+    `carefully`: begin as after a failure, which is quicker where one is to be expected.
+    """
+    progress = Progress()
+    _settle_all([open_record(record, group.routes) for record in records], group, progress, carefully=carefully)
+    return progress
 
 
-def handle_as_one(opened: Sequence[Opened], *, group: str) -> Committed | Failed | Away:
+def _settle_all(opened: Sequence[Opened], group: Group, progress: Progress, *, carefully: bool) -> None:
+    """Where nobody is to blame for a failure, the smallest part of the batch that fails stays unsettled."""
+    opened = [one for one in opened if place_of(one) not in progress.unsettled]
+    if not opened:
+        return
+    outcome = progress.away or settle(opened, group, carefully=carefully)
+    if isinstance(outcome, Deliveries):
+        progress.had_failures |= bool(outcome.failed)
+        progress.settled |= {place_of(one): one.record.offset + 1 for one in opened}
+    elif isinstance(outcome, Failed) and len(opened) > 1:
+        half = len(opened) // 2
+        _settle_all(opened[:half], group, progress, carefully=True)
+        _settle_all(opened[half:], group, progress, carefully=True)
+    else:
+        progress.away = outcome if isinstance(outcome, Away) else None
+        progress.unsettled |= {place_of(one): one.record.offset for one in reversed(opened)}
+
+
+def settle(opened: Sequence[Opened], group: Group, *, carefully: bool = False) -> Deliveries | Failed | Away:
     """All of them in one transaction, or none. Told to the log and the metrics once it has committed."""
-    try:
-        with transaction.atomic(durable=True):
-            outcome = _work(opened, group)
-            if not isinstance(outcome, Committed):
-                transaction.set_rollback(True)
-    except Exception as error:  # noqa: BLE001 - the border: the commit runs what handlers left for it, too
-        return _without_a_handler(error, opened)
-    if isinstance(outcome, Committed):
-        _tell(opened, outcome)
-    return outcome
+    known: dict[tuple[str, UUID], Failed] = {}
+    while True:
+        outcome = _attempt(opened, group, known if carefully else None)
+        if isinstance(outcome, Deliveries):
+            telling.tell(opened, outcome)
+        if not isinstance(outcome, Undone):
+            return outcome
+        if outcome.blamed:
+            known[outcome.blamed.id] = outcome.failed
+        elif carefully:
+            return _nobody_to_blame(outcome.failed.error, opened)
+        carefully = True
+
+
+def deliver_new(
+    events: Sequence[Incoming], group: Group, collected: Collected, *, known: Known | None, vouched: bool = False
+) -> Deliveries:
+    """Bring events that nobody has handled yet to their handlers, in the caller's transaction; park what fails.
+
+    `known` are the deliveries that failed before; without it all are made at once. Raises Undone. `vouched`: an
+    operator says that they are to be handled however old they are.
+    """
+    sifted = sift(events, group, vouched=vouched)
+    waiting = store.waiting(group=group.name, keys={event.record.key or b"" for event in sifted.trusted})
+    blocked = {queue for queue, is_dead in waiting if not (is_dead and queue[0] in group.routes.going_on)}
+    deliveries = Deliveries(collected, blocked)
+    pairs = [Pair(event, route, n) for n, event in enumerate(sifted.trusted) for route in event.routes]
+    if known is None and not sifted.unproven:
+        deliveries.run_at_once(pairs)
+    else:
+        unproven = {pair.id: Failed(Unverifiable(group.source)) for pair in pairs if pair.route.only_ours
+                    and pair.incoming.received.id in sifted.unproven}  # fmt: skip
+        deliveries.run_carefully(pairs, {**(known or {}), **unproven})
+    letters = [parking.refused_letter(event, reason) for event, reason in sifted.refused]
+    parking.park([*parking.set_aside(deliveries), *letters], group)
+    return deliveries
 
 
 def place_of(opened: Opened) -> Place:
@@ -74,85 +110,44 @@ def place_of(opened: Opened) -> Place:
     return opened.record.topic, opened.record.partition
 
 
-def _handle_one_by_one(opened: Sequence[Opened], group: str) -> Progress:
-    progress = Progress()
-    for one in opened:
-        place, offset = place_of(one), one.record.offset
-        if place in progress.unsettled:
-            continue
-        outcome = progress.away or handle_as_one([one], group=group)
-        match outcome:
-            case Committed():
-                progress.settled[place] = offset + 1
-            case Failed():
-                progress.unsettled[place] = offset
-            case Away():
-                progress.away = outcome
-                progress.unsettled[place] = offset
-            case _:
-                assert_never(outcome)
-    return progress
+def _attempt(opened: Sequence[Opened], group: Group, known: Known | None) -> Deliveries | Undone | Failed | Away:
+    deliveries = None
+    try:
+        with transaction.atomic(durable=True), collecting() as collected:
+            deliveries = _work(opened, group, collected, known)
+    except Undone as undone:
+        return undone
+    except PartAway as away:
+        return away.away
+    except Exception as error:  # noqa: BLE001 - the border: the commit runs what handlers left for it, too
+        if database_is_away(error):
+            return Away("database", error)
+        return _nobody_to_blame(error, opened) if deliveries else Undone(Failed(error))
+    return deliveries
 
 
-def _work(opened: Sequence[Opened], group: str) -> Committed | Failed | Away:
-    incoming = [one for one in opened if isinstance(one, Incoming)]
-    done = _deliver_new(incoming, group, alone=len(opened) == 1) if incoming else []
-    if not isinstance(done, list):
-        return done
-    unreadable = [one for one in opened if isinstance(one, Unreadable)]
-    buried = [one for one in unreadable if store.bury(one.record, group=group, reason=one.reason)]
-    return Committed(done, buried)
-
-
-def _deliver_new(incoming: Sequence[Incoming], group: str, *, alone: bool) -> list[Done] | Failed | Away:
-    new = store.receive(group=group, event_ids=[one.received.id for one in incoming])
-    done = []
-    for one in incoming:
-        if one.received.id not in new:
-            continue
-        new.discard(one.received.id)  # the same event may stand in one batch twice
-        for route in one.routes:
-            outcome = deliver(one, route, alone=alone)
-            if not isinstance(outcome, Done):
-                return outcome
-            done.append(outcome)
+def _work(opened: Sequence[Opened], group: Group, collected: Collected, known: Known | None) -> Deliveries:
+    arrived = _arrived(opened, group)
+    deliveries = deliver_new([one for one in arrived if isinstance(one, Incoming)], group, collected, known=known)
+    parking.park([parking.unreadable_letter(one) for one in arrived if isinstance(one, Unreadable)], group)
+    collected.write()
     store.check_constraints()
-    return done
+    return deliveries
 
 
-def _without_a_handler(error: Exception, opened: Sequence[Opened]) -> Failed | Away:
-    if database_is_away(error):
-        return Away("database", error)
-    first = opened[0].record
-    observe.record_not_settled(topic=first.topic, partition=first.partition, offset=first.offset, records=len(opened))
-    return Failed(error)
-
-
-def _tell(opened: Sequence[Opened], committed: Committed) -> None:
-    handled_at = timezone.now()
-    for done in committed.done:
-        received = done.incoming.received
-        with following(done.incoming.trace):
-            observe.record_handled(
-                event_id=received.id,
-                event_type=received.type,
-                handler=done.route.name,
-                handled_at=handled_at,
-                ms=done.ms,
-            )
+def _arrived(opened: Sequence[Opened], group: Group) -> list[Incoming | Unreadable]:
+    """What is new to the inbox, in the order of the records; each where it stands first."""
+    first: dict[UUID, Incoming | Unreadable] = {}
     for one in opened:
-        _tell_settled(one)
-    for unreadable in committed.buried:
-        record = unreadable.record
-        observe.record_dead_letter(
-            topic=record.topic, partition=record.partition, offset=record.offset, reason=unreadable.reason
-        )
+        if not isinstance(one, Unknown):
+            first.setdefault(one.identity, one)
+    new = store.receive(group=group.name, event_ids=first) if first else set()
+    return [one for identity, one in first.items() if identity in new]
 
 
-def _tell_settled(one: Opened) -> None:
-    record = one.record
-    if isinstance(one, Unknown):
-        observe.record_skipped(topic=record.topic, partition=record.partition, offset=record.offset)
-    else:
-        event_type = one.received.type if isinstance(one, Incoming) else observe.UNKNOWN
-        observe.record_settled(topic=record.topic, event_type=event_type)
+def _nobody_to_blame(error: Exception, opened: Sequence[Opened]) -> Failed:
+    first = opened[0].record
+    observe.record_not_settled(
+        error, topic=first.topic, partition=first.partition, offset=first.offset, records=len(opened)
+    )
+    return Failed(error)

@@ -14,16 +14,17 @@ from django.db import close_old_connections, reset_queries
 from events import observe
 from events.conf import EventsSettings
 from events.errors import EventsError, Permanent
-from events.inbox import batch, positions
+from events.inbox import batch, positions, retries
+from events.inbox.group import Group
 from events.inbox.holds import AFTER_OUTAGE, Holds
 from events.kafka import BrokersAway, NoOffset, OffsetOutOfRange, Place, Rebalanced, Record
 from events.kafka import Consumer as KafkaConsumer
 from events.probes import Health
-from events.routing import Routes
 from events.stop import Stop
 
 _POLL_S = 0.5  # how long a signal may go unseen
 _COMMIT_WITHIN_S = 2.0
+_RETRY_WITHIN_S = 0.5  # between two polls
 _LOOK_EVERY_S = 5.0
 _LOOK_WITHIN_S = 1.0
 
@@ -53,16 +54,19 @@ class Lost:
 class Consumer:
     """One member of the group. Brings each event to its handlers, in order within a partition."""
 
-    def __init__(self, *, settings: EventsSettings, topics: Sequence[str], routes: Routes, health: Health) -> None:
+    def __init__(self, *, settings: EventsSettings, topics: Sequence[str], group: Group, health: Health) -> None:
         self._settings = settings
-        self._routes = routes
+        self._group = group
         self._health = health
         self._lost = Lost()
         self._kafka = KafkaConsumer(settings, topics=topics, assignments=self._lost)
         self._holds = Holds()
         self._settled: dict[Place, int] = {}
         self._committed: dict[Place, int] = {}
-        self._commit_at = self._look_at = 0.0
+        self._expects_failures = False
+        self._commit_at = self._look_at = self._retry_at = 0.0
+        self._retries_in_vain = 0
+        self._retry_away: str | None = None
         self._failures = 0  # of brokers, since they last answered
 
     def run(self, stop: Stop, *, once: bool = False) -> None:
@@ -77,6 +81,7 @@ class Consumer:
     def _go_round(self, stop: Stop) -> None:
         try:
             self._take(self._poll())
+            self._retry_when_due()
             self._commit_when_due()
             self._look_when_due()
         except Rebalanced:
@@ -106,13 +111,20 @@ class Consumer:
         self._failures = 0
         close_old_connections()
         reset_queries()
-        progress = batch.handle(
-            records,
-            routes=self._routes,
-            group=self._settings.group,
-            one_by_one=self._holds.any_failed({(record.topic, record.partition) for record in records}),
-        )
+        progress = batch.handle(records, self._group, carefully=self._expects_failures)
+        self._expects_failures = progress.had_failures
         self._note(progress)
+
+    def _retry_when_due(self) -> None:
+        if time.monotonic() < self._retry_at:
+            return
+        away = retries.retry_due(self._group, within_s=_RETRY_WITHIN_S)
+        self._retries_in_vain = self._retries_in_vain + 1 if away else 0
+        self._retry_away = away.part if away else None
+        if away:
+            wait_s = AFTER_OUTAGE.wait_s(self._retries_in_vain)
+            self._retry_at = time.monotonic() + wait_s
+            observe.record_waiting(part=away.part, wait_s=wait_s)
 
     def _note(self, progress: batch.Progress) -> None:
         self._settled |= progress.settled
@@ -156,7 +168,7 @@ class Consumer:
     def _missing(self) -> str | None:
         if self._failures or not self._kafka.assignment():
             return "kafka"
-        return self._holds.away
+        return self._holds.away or self._retry_away
 
     def _forget(self, places: Iterable[Place]) -> None:
         """Commit nothing of these any more."""

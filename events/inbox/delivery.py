@@ -1,41 +1,68 @@
-"""One event brought to one handler.
+"""Events brought to one handler, inside the transaction that the caller holds.
 
-`batch` delivers each new event to its handlers inside the transaction that it holds. What a
-handler raises ends here and goes on as an Outcome.
+`deliveries` calls it for a batch, `parking` for a retry. What a handler raises ends here and goes on as an Outcome.
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
-from django.db import InterfaceError, OperationalError, connection
+from django.db import InterfaceError, InternalError, OperationalError, connection, transaction
 
-from events import observe
 from events.errors import Transient
 from events.inbox import store
 from events.inbox.opening import Incoming
-from events.outbox.publish import OutOfOrder, TooManyKeys
+from events.inbox.store import Queue
+from events.outbox.publish import Collected
 from events.routing import Delivery, Route
 from events.trace import following
 
 # SQLSTATEs, whole or by class, that say "the surroundings", not "this statement": connection lost, deadlock and
 # serialization, too few resources, waited too long for a lock, ended from outside, server's own trouble.
-_SURROUNDINGS = ("08", "25P03", "40", "53", "55P03", "57P", "58")
+_SURROUNDINGS = ("08", "40", "53", "55P03", "57P", "58")
+# The server ended the session since its transaction stood idle: some handler took too long over something else.
+_TOO_SLOW = "25P03"
+_LOOK_AFTER_S = 5.0  # less than any sensible idle_in_transaction_session_timeout
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One delivery of a batch: an event and one of its routes; `position` is the event's in the batch."""
+
+    incoming: Incoming
+    route: Route
+    position: int = 0
+
+    @property
+    def queue(self) -> Queue:
+        """Those that share it go in order."""
+        return self.route.name, self.incoming.record.key or b""
+
+    @property
+    def id(self) -> tuple[str, UUID]:
+        """Handler and event id."""
+        return self.route.name, self.incoming.received.id
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The handler returned; its writes stand once the batch commits. `ms` is its own time."""
+    """The handler returned; its writes stand once the transaction commits. `ms` is its own time."""
 
-    incoming: Incoming
-    route: Route
+    pairs: Sequence[Pair]
     ms: float
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """Something raised; nothing of this transaction may be kept."""
+    """The handler raised; what it wrote must be undone.
+
+    `is_broken`: the transaction was broken before, so another may be to blame. `has_no_session`: there is none left.
+    """
 
     error: Exception
+    is_broken: bool = False
+    has_no_session: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,47 +73,107 @@ class Away:
     error: Exception
 
 
-Outcome = Done | Failed | Away
+class Undone(Exception):
+    """The transaction must be undone, since something failed; `blamed` is the delivery that did, if known."""
+
+    def __init__(self, failed: Failed, blamed: Pair | None = None) -> None:
+        super().__init__(failed)
+        self.failed = failed
+        self.blamed = blamed
 
 
-def deliver(incoming: Incoming, route: Route, *, alone: bool) -> Outcome:
-    """Call one handler under the event's trace. Never raises what the handler raised.
+class PartAway(Exception):
+    """The transaction must be undone, since something is away."""
 
-    `alone`: no other event shares the transaction, so whatever is wrong with it is this one's own doing. Then what
-    a deferred constraint has against its writes comes out here too, rather than at the commit.
-    """
-    delivery = Delivery(incoming.received.id, route.name, incoming.received.time)
+    def __init__(self, away: Away) -> None:
+        super().__init__(away)
+        self.away = away
+
+
+def deliver(pairs: Sequence[Pair], collected: Collected) -> Done | Failed:
+    """Call the handler of these pairs, which share it, once. Raises PartAway, and nothing that the handler raises."""
+    route = pairs[0].route
+    published = len(collected)
     started = time.perf_counter()
-    with following(incoming.trace):
+    # A call for many events belongs to no one's trace.
+    with following(pairs[0].incoming.trace if len(pairs) == 1 else None):
         try:
-            route.handler(incoming.event, delivery)
-            if alone:
-                store.check_constraints()
+            _call(route, pairs)
+            if time.perf_counter() - started > _LOOK_AFTER_S:
+                store.check_session()
+            collected.refuse_too_many_keys(since=published)
         except Exception as error:  # noqa: BLE001 - the border: a handler may raise anything
-            return _failure(error, incoming, route, alone=alone)
-    return Done(incoming, route, ms=(time.perf_counter() - started) * 1000)
+            return failure(error, route)
+    return Done(pairs, ms=(time.perf_counter() - started) * 1000)
+
+
+def make(pairs: Sequence[Pair], collected: Collected) -> Done | Failed:
+    """As `deliver`, under a savepoint: after a failure nothing of it is left, and the transaction is whole.
+
+    What deferred constraints have against its writes comes out here too, rather than at the commit. Raises PartAway;
+    Undone where the session is gone, and the transaction with it.
+    """
+    published = len(collected)
+    try:
+        with transaction.atomic():
+            outcome = deliver(pairs, collected)
+            if isinstance(outcome, Failed):
+                transaction.set_rollback(True)
+            else:
+                check(collected)
+    except PartAway:
+        raise
+    except Exception as error:  # noqa: BLE001 - the border, as above
+        outcome = failure(error, pairs[0].route)
+    if isinstance(outcome, Failed):
+        collected.forget_from(published)
+        if outcome.has_no_session:
+            raise Undone(outcome, blamed=pairs[0] if len(pairs) == 1 else None)
+    return outcome
+
+
+def check(collected: Collected) -> None:
+    """Raise what the commit would raise. What announces a row's change is written first: a trigger may look for it."""
+    collected.write(announcements_alone=True)
+    store.check_constraints()
 
 
 def database_is_away(error: Exception) -> bool:
     """Whether `error` tells of the database's surroundings rather than of the statement, or the session is gone."""
     if isinstance(error, OperationalError | InterfaceError):
-        state = getattr(error.__cause__, "sqlstate", None)
-        return state is None or state.startswith(_SURROUNDINGS)
+        state = _sqlstate(error)
+        return state is None or state.startswith(_SURROUNDINGS) or state == _TOO_SLOW
     # A handler may have turned the database's error into one of its own.
+    return has_no_session()
+
+
+def has_no_session() -> bool:
+    """Whether the connection is closed: the transaction is gone with it."""
     return connection.connection is None or connection.connection.closed
 
 
-def _failure(error: Exception, incoming: Incoming, route: Route, *, alone: bool) -> Failed | Away:
+def _call(route: Route, pairs: Sequence[Pair]) -> None:
+    if route.is_batch:
+        route.handler([(pair.incoming.event, _delivery(pair)) for pair in pairs])
+    else:
+        route.handler(pairs[0].incoming.event, _delivery(pairs[0]))
+
+
+def _delivery(pair: Pair) -> Delivery:
+    received = pair.incoming.received
+    return Delivery(received.id, pair.route.name, received.time, pair.incoming.trace)
+
+
+def failure(error: Exception, route: Route) -> Failed:
+    """What an error of a handler, or of its writes, says. Raises PartAway: nothing of the handler."""
     if isinstance(error, Transient):
-        return Away(route.name, error)
+        raise PartAway(Away(route.name, error)) from error
+    if _sqlstate(error) == _TOO_SLOW:
+        return Failed(error, has_no_session=True)
     if database_is_away(error):
-        return Away("database", error)
-    if isinstance(error, OutOfOrder | TooManyKeys) and not alone:
-        return Failed(error)  # of all that this transaction published, not of this handler
-    observe.record_delivery_failed(
-        topic=incoming.record.topic,
-        event_id=incoming.received.id,
-        event_type=incoming.received.type,
-        handler=route.name,
-    )
-    return Failed(error)
+        raise PartAway(Away("database", error)) from error
+    return Failed(error, is_broken=isinstance(error, transaction.TransactionManagementError | InternalError))
+
+
+def _sqlstate(error: Exception) -> str | None:
+    return getattr(error.__cause__, "sqlstate", None)

@@ -55,10 +55,6 @@ class Holds:
         now = time.monotonic()
         return min([most_s, *(hold.until - now for hold in self._holds.values() if hold.until > now)])
 
-    def any_failed(self, places: Iterable[Place]) -> bool:
-        """Whether one of `places` is held for a failure of its own rather than an outage."""
-        return any(place in self._holds and not self._holds[place].away for place in places)
-
     @property
     def away(self) -> str | None:
         """A part that is waited for, if any."""

@@ -1,11 +1,12 @@
-"""Every statement on the inbox and on parked deliveries; no other file has one.
+"""Every statement on the inbox and its horizon, and on parked deliveries; no other file has one.
 
-All of them belong to the transaction of `batch`, beside the handlers' own writes.
+`batch` and `parking` run them in their transactions, beside the handlers' own writes; `dead_letters` and `retention`
+for operators. READ COMMITTED, on Django's own connection.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -13,6 +14,9 @@ from django.db import connection
 
 from events.envelope import Headers
 from events.kafka import Record
+from events.models import InboxHorizon, ParkedDelivery
+
+Queue = tuple[str, bytes]  # handler and key: deliveries that wait for one another
 
 # Sorted, and all of a batch in one statement: two members that overlap would deadlock otherwise. The one who
 # comes second waits here for the first one's commit.
@@ -23,39 +27,187 @@ on conflict do nothing
 returning event_id
 """
 
-_BURY = """
-insert into events_parked
-       ("group", handler, topic, partition, "offset", recorded_at, key, headers, value, reason, dead_at)
-values (%s, '', %s, %s, %s, %s, %s, %s, %s, %s, clock_timestamp())
+# After _RECEIVE, and all of a key rather than the heads alone: whoever retries or discards one of them has to be
+# through, or waits. A statement of its own, so that it sees what was committed while it waited.
+_WAITING = """
+select handler, key, dead_at is not null from events_parked
+where "group" = %s and key = any(%s) and handler <> '' order by id for update
+"""
+
+_PARK = """
+insert into events_parked ("group", handler, event_id, type, topic, partition, "offset", recorded_at, key, headers,
+    value, reason, error, attempts, next_attempt_at, dead_at)
+select %s, handler, event_id, type, topic, partition, at, recorded_at, key, headers, value, reason, error, attempts,
+    clock_timestamp() + make_interval(secs => wait_s), case when is_dead then clock_timestamp() end
+from unnest(%s::text[], %s::uuid[], %s::text[], %s::text[], %s::int[], %s::bigint[], %s::timestamptz[], %s::bytea[],
+    %s::bytea[], %s::bytea[], %s::text[], %s::text[], %s::smallint[], %s::float8[], %s::bool[])
+    with ordinality as parked(handler, event_id, type, topic, partition, at, recorded_at, key, headers, value, reason,
+    error, attempts, wait_s, is_dead, n)
+order by n
 on conflict do nothing
-returning id
+returning handler, event_id
+"""
+
+# The head alone: nobody may overtake it, not even while somebody else has it in hand.
+_TAKE_DUE = """
+select * from events_parked as due
+where "group" = %(group)s and handler = any(%(handlers)s) and next_attempt_at <= clock_timestamp()
+    and (handler = '' or not exists (
+        select from events_parked as before
+        where before."group" = due."group" and before.key = due.key and before.handler = due.handler
+            and before.id < due.id and (before.dead_at is null or before.handler <> all(%(going_on)s))))
+order by next_attempt_at, id limit 1 for update skip locked
+"""
+
+_PROMOTE = """
+update events_parked set next_attempt_at = clock_timestamp()
+where dead_at is null and next_attempt_at is null and id = (
+    select min(id) from events_parked
+    where "group" = %(group)s and handler = %(handler)s and key = %(key)s and (dead_at is null or not %(goes_on)s))
+"""
+
+_POSTPONE = """
+update events_parked
+set attempts = attempts + 1, reason = %s, error = %s, next_attempt_at = clock_timestamp() + make_interval(secs => %s)
+where id = %s
+"""
+
+_BURY = """
+update events_parked
+set attempts = attempts + 1, reason = %s, error = %s, next_attempt_at = null, dead_at = clock_timestamp()
+where id = %s
+"""
+
+_REPLAY = """
+update events_parked set attempts = 0, dead_at = null, next_attempt_at = clock_timestamp()
+where id = any(%s) and dead_at is not null returning id
+"""
+
+_DISCARD = 'delete from events_parked where id = any(%s) and dead_at is not null returning "group", handler, key'
+
+_COUNT = """
+select count(*) filter (where dead_at is not null), count(*) filter (where next_attempt_at is not null),
+    count(*) filter (where dead_at is null and next_attempt_at is null),
+    count(*) filter (where dead_at is null and next_attempt_at is null and exists (
+        select from events_parked as before
+        where before."group" = parked."group" and before.key = parked.key and before.handler = parked.handler
+            and before.id < parked.id and before.dead_at is not null))
+from events_parked as parked where "group" = %s
 """
 
 _TIMESTAMP_MOST_MS = 253_402_300_799_000  # the last second of the year 9999
 
 
+class NewParked(NamedTuple):
+    """One delivery to set aside. Without `wait_s` it waits behind another, or `is_dead`.
+
+    `handler` is empty where the whole record is meant. `error` is the traceback.
+    """
+
+    record: Record
+    handler: str
+    event_id: UUID
+    type: str
+    reason: str
+    error: str = ""
+    attempts: int = 0
+    wait_s: float | None = None
+    is_dead: bool = False
+
+
+class Counted(NamedTuple):
+    """Parked deliveries of a group: dead letters, due or soon due, waiting behind one of these, behind a dead one."""
+
+    dead: int
+    parked: int
+    waiting: int
+    behind_dead: int
+
+
 def receive(*, group: str, event_ids: Iterable[UUID]) -> set[UUID]:
     """Note these events as received; gives those that this group had not received before."""
-    with connection.cursor() as cursor:
-        cursor.execute(_RECEIVE, [group, sorted(set(event_ids))])
-        return {event_id for (event_id,) in cursor.fetchall()}
+    return {event_id for (event_id,) in _rows(_RECEIVE, [group, sorted(set(event_ids))])}
 
 
-def bury(record: Record, *, group: str, reason: str) -> bool:
-    """Keep a record that cannot be read, whole, as a dead letter; gives False where it lies there already."""
-    row: list[Any] = [
-        group, record.topic, record.partition, record.offset, _recorded_at(record), record.key,
-        encode_headers(record.headers), record.value, reason.replace("\0", "\N{REPLACEMENT CHARACTER}"),
-    ]  # fmt: skip
-    with connection.cursor() as cursor:
-        cursor.execute(_BURY, row)
-        return cursor.fetchone() is not None
+def waiting(*, group: str, keys: Collection[bytes]) -> list[tuple[Queue, bool]]:
+    """Which deliveries of these keys are set aside, and whether each is dead; locked until the transaction ends."""
+    rows = _rows(_WAITING, [group, list(keys)]) if keys else []
+    return [((handler, bytes(key)), is_dead) for handler, key, is_dead in rows]
+
+
+def park(parked: Sequence[NewParked], *, group: str) -> set[tuple[str, UUID]]:
+    """Set them aside, in this order; gives handler and event id of those that were not yet."""
+    if not parked:
+        return set()
+    columns = zip(*(_columns(one) for one in parked), strict=True)
+    return set(_rows(_PARK, [group, *map(list, columns)]))
+
+
+def take_due(*, group: str, handlers: Collection[str], going_on: Collection[str]) -> ParkedDelivery | None:
+    """A delivery whose time has come and before which none of its key waits, locked; None where there is none.
+
+    `going_on` names the handlers whose dead letters hold nobody back.
+    """
+    wanted = {"group": group, "handlers": ["", *handlers], "going_on": list(going_on)}
+    return next(iter(ParkedDelivery.objects.raw(_TAKE_DUE, wanted)), None)
+
+
+def promote(*, group: str, queue: Queue, goes_on: bool) -> None:
+    """The next of this handler and key is due now, if any; none behind a dead letter, unless it `goes_on`."""
+    handler, key = queue
+    _run(_PROMOTE, {"group": group, "handler": handler, "key": key, "goes_on": goes_on})
+
+
+def remove(parked_id: int) -> None:
+    """The delivery was made."""
+    ParkedDelivery.objects.filter(id=parked_id).delete()
+
+
+def postpone(parked_id: int, *, reason: str, error: str, wait_s: float) -> None:
+    """One attempt more has failed; the next one in so many seconds."""
+    _run(_POSTPONE, [reason, error, wait_s, parked_id])
+
+
+def bury(parked_id: int, *, reason: str, error: str) -> None:
+    """The last attempt has failed: a dead letter."""
+    _run(_BURY, [reason, error, parked_id])
+
+
+def is_still(parked: ParkedDelivery) -> bool:
+    """Whether it is as it was when it was read; locked then until the transaction ends."""
+    same = ParkedDelivery.objects.filter(id=parked.id, attempts=parked.attempts, dead_at=None)
+    return same.select_for_update().exists()
+
+
+def replay(ids: Collection[int]) -> list[int]:
+    """Make those of these that are dead due now, as if for the first time; gives their ids."""
+    return sorted(replayed for (replayed,) in _rows(_REPLAY, [list(ids)]))
+
+
+def discard(ids: Collection[int]) -> list[tuple[str, Queue | None]]:
+    """Delete those of these that are dead; gives the group of each, and its handler and key where it has both."""
+    rows = _rows(_DISCARD, [list(ids)])
+    return [(group, (handler, bytes(key)) if handler else None) for group, handler, key in rows]
+
+
+def horizon(*, group: str) -> datetime | None:
+    """Events older than this may have been pruned from the inbox; None where nothing was pruned."""
+    return InboxHorizon.objects.filter(group=group).values_list("before", flat=True).first()
+
+
+def count(*, group: str) -> Counted:
+    """What is set aside."""
+    return Counted(*_rows(_COUNT, [group])[0])
 
 
 def check_constraints() -> None:
     """Raise now what a deferred constraint would raise at the commit, and what a broken transaction hides."""
-    with connection.cursor() as cursor:
-        cursor.execute("set constraints all immediate; set constraints all deferred")
+    _run("set constraints all immediate; set constraints all deferred")
+
+
+def check_session() -> None:
+    """Raise if PostgreSQL has ended the session."""
+    _run("select 1")
 
 
 def encode_headers(headers: Headers) -> bytes:
@@ -63,7 +215,45 @@ def encode_headers(headers: Headers) -> bytes:
     return msgspec.json.encode(headers)
 
 
+def record_of(parked: ParkedDelivery) -> Record:
+    """The record as Kafka gave it."""
+    headers = msgspec.json.decode(parked.headers, type=list[tuple[str, bytes]])
+    timestamp_ms = round(parked.recorded_at.timestamp() * 1000)
+    return Record(
+        parked.topic, parked.partition, parked.offset, timestamp_ms, _bytes(parked.key), tuple(headers),
+        _bytes(parked.value),
+    )  # fmt: skip
+
+
+def _columns(parked: NewParked) -> tuple[Any, ...]:
+    record = parked.record
+    return (
+        parked.handler, parked.event_id, parked.type, record.topic, record.partition, record.offset,
+        _recorded_at(record), record.key, encode_headers(record.headers), record.value, _text(parked.reason),
+        _text(parked.error), parked.attempts, parked.wait_s, parked.is_dead,
+    )  # fmt: skip
+
+
 def _recorded_at(record: Record) -> datetime:
     # A producer may write any number there; -1 says that there is none.
     within = min(max(record.timestamp_ms, 0), _TIMESTAMP_MOST_MS)
     return datetime.fromtimestamp(within / 1000, UTC)
+
+
+def _text(text: str) -> str:
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+def _bytes(column: bytes | memoryview | None) -> bytes | None:
+    return None if column is None else bytes(column)
+
+
+def _run(statement: str, parameters: Any = None) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+
+
+def _rows(statement: str, parameters: Any) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return list(cursor.fetchall())

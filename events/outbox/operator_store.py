@@ -1,12 +1,13 @@
-"""Operators' statements on the outbox table: requeue, prune, status. Those of publish and relay are in `store`.
+"""Operators' and consumers' statements on the outbox table. Those of publish and relay are in `store`.
 
-They run on Django's own connection: `requeue`, `retention`, the command `outbox` and the doctor call them. None sets a
-record back, and none touches one that is pending.
+They run on Django's own connection: `requeue`, `retention`, the command `outbox` and the doctor call them, and
+`consume_events` hands `is_ours` on. None sets a record back, and none touches one that is pending.
 """
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from django.db import connection
 
@@ -55,6 +56,14 @@ from events_outbox where (published_at is null and dead_at is null) or dead_at i
 _FOREIGN_NUMBERS = """
 select count(*) from events_outbox
 where published_at is null and dead_at is null and xid >= pg_snapshot_xmax(pg_current_snapshot())
+"""
+
+
+# By key, since an index on event_id would cost every mark.
+_IS_OURS = """
+select event_id from unnest(%s::uuid[], %s::text[]) as claimed(event_id, key)
+where exists (
+    select from events_outbox as record where record.key = claimed.key and record.event_id = claimed.event_id)
 """
 
 
@@ -114,6 +123,12 @@ def foreign_numbers() -> int:
     """How many pending records have a transaction's number that this cluster has not given out yet."""
     ((records,),) = _rows(_FOREIGN_NUMBERS)
     return int(records)
+
+
+def is_ours(claims: Sequence[tuple[UUID, str]]) -> set[UUID]:
+    """Of these event ids and keys, those that stand in the outbox."""
+    rows = _rows(_IS_OURS, [[event_id for event_id, _ in claims], [key for _, key in claims]])
+    return {event_id for (event_id,) in rows}
 
 
 def _rows(statement: str, parameters: Any = None) -> list[tuple[Any, ...]]:

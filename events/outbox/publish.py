@@ -5,7 +5,9 @@ Called last in a service's transaction, after the rows were locked and changed. 
 the id in this order: docs/decisions/publish.md.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -21,6 +23,7 @@ from events.envelope import Actor, Envelope, Stamp, seal
 from events.errors import EventsError
 from events.event import Event
 from events.outbox import store
+from events.outbox.store import NewRecord
 from events.trace import current_traceparent
 
 KEYS_MOST = 1_000  # one lock each: PostgreSQL's lock table is shared by all and holds a few thousand
@@ -72,11 +75,12 @@ def publish_all(events: Iterable[Event], *, actor: Actor | None = None) -> None:
     if not _in_callers_transaction():
         raise NotInTransaction("publish() needs the transaction of the change: with transaction.atomic(): …")
     configured = EventsSettings.current()
-    sealed = [_sealed(event, actor, configured) for event in events]
-    for event, event_id, envelope in sorted(sealed, key=lambda entry: (entry[2].topic, entry[2].key)):
-        _refuse_too_large(event, envelope)
-        xid = store.insert(event, event_id=event_id, envelope=envelope)
-        _note(xid, (envelope.topic, envelope.key))
+    _write([_sealed(event, actor, configured) for event in events])
+
+
+def publish_copy(envelope: Envelope, *, event_id: UUID, event_type: str) -> None:
+    """Write what is sealed already and announces nothing: a dead letter's copy. Raises TooManyKeys, TooLarge."""
+    _write([NewRecord(event_id, event_type, envelope)])
 
 
 def publish_in_batches(events: Sequence[Event], *, actor: Actor | None = None) -> None:
@@ -86,7 +90,68 @@ def publish_in_batches(events: Sequence[Event], *, actor: Actor | None = None) -
             publish_all(events[start : start + KEYS_MOST], actor=actor)
 
 
-def _sealed(event: Event, actor: Actor | None, configured: EventsSettings) -> tuple[Event, UUID, Envelope]:
+class Collected:
+    """What a transaction of many handlers will write, kept until all of them have run: their locks come last, sorted.
+
+    `consumer`'s batches open it by `collecting`.
+    """
+
+    def __init__(self) -> None:
+        self._records: list[NewRecord] = []
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def add(self, records: Sequence[NewRecord]) -> None:
+        """Keep them, in the order of publishing."""
+        self._records += records
+
+    def forget_from(self, length: int) -> None:
+        """Drop all but the first `length`: what published the others was undone."""
+        del self._records[length:]
+
+    def refuse_too_many_keys(self, *, since: int) -> None:
+        """Of the records after the first `since`, which one handler has published. Raises TooManyKeys."""
+        newer = self._records[since:]
+        if len(newer) > KEYS_MOST and len({_lock_of(record) for record in newer}) > KEYS_MOST:
+            raise TooManyKeys(f"more than {KEYS_MOST} keys published by one handler at once")
+
+    def write(self, *, announcements_alone: bool = False) -> None:
+        """Insert what is kept, or of it only what announces the change of a row. Raises TooManyKeys."""
+        chosen = [record for record in self._records if record.stream or not announcements_alone]
+        for record in sorted(chosen, key=_lock_of):
+            _note(store.insert(record), _lock_of(record), in_order=False)
+        written = {id(record) for record in chosen}
+        self._records = [record for record in self._records if id(record) not in written]
+
+
+_collected: ContextVar[Collected | None] = ContextVar("collected", default=None)
+
+
+@contextmanager
+def collecting() -> Iterator[Collected]:
+    """Within the block, publish() collects; nothing is written until `Collected.write`."""
+    collected = Collected()
+    token = _collected.set(collected)
+    try:
+        yield collected
+    finally:
+        _collected.reset(token)
+
+
+def _write(records: Sequence[NewRecord]) -> None:
+    """Sorted; within `collecting`, later."""
+    for record in records:
+        _refuse_too_large(record)
+    collected = _collected.get()
+    if collected is not None:
+        collected.add(records)
+        return
+    for record in sorted(records, key=_lock_of):
+        _note(store.insert(record), _lock_of(record))
+
+
+def _sealed(event: Event, actor: Actor | None, configured: EventsSettings) -> NewRecord:
     stamp = Stamp(
         id=uuid7(),
         source=configured.source,
@@ -94,21 +159,31 @@ def _sealed(event: Event, actor: Actor | None, configured: EventsSettings) -> tu
         traceparent=current_traceparent(),
         actor=actor,
     )
-    return event, stamp.id, seal(event, topic=configured.topics[event.topic], stamp=stamp)
+    envelope = seal(event, topic=configured.topics[event.topic], stamp=stamp)
+    return NewRecord(stamp.id, event.type, envelope, event.stream, event.stream_version)
+
+
+def _lock_of(record: NewRecord) -> tuple[str, str]:
+    return record.envelope.topic, record.envelope.key
 
 
 def _in_callers_transaction() -> bool:
     return any(not _is_test_cases(block) for block in connection.atomic_blocks)
 
 
-def _refuse_too_large(event: Event, envelope: Envelope) -> None:
-    headers = sum(len(name) + len(value) for name, value in envelope.headers)
-    size = len(envelope.key.encode()) + headers + len(envelope.value)
+def _refuse_too_large(record: NewRecord) -> None:
+    size = size_of(record.envelope)
     if size > RECORD_BYTES_MOST:
-        raise TooLarge(f"{event.type} has {size} bytes, at most {RECORD_BYTES_MOST} go into one record")
+        raise TooLarge(f"{record.type} has {size} bytes, at most {RECORD_BYTES_MOST} go into one record")
 
 
-def _note(xid: int, lock: tuple[str, str]) -> None:
+def size_of(envelope: Envelope) -> int:
+    """Bytes of key, headers and value."""
+    headers = sum(len(name.encode()) + len(value) for name, value in envelope.headers)
+    return len(envelope.key.encode()) + headers + len(envelope.value)
+
+
+def _note(xid: int, lock: tuple[str, str], *, in_order: bool = True) -> None:
     """Keep count of this transaction's key locks, and see that they were taken in order."""
     session = connection.connection
     written = _written.get(session)
@@ -117,7 +192,7 @@ def _note(xid: int, lock: tuple[str, str]) -> None:
     written.keys.add(lock)
     if len(written.keys) > KEYS_MOST:
         raise TooManyKeys(f"more than {KEYS_MOST} keys in one transaction: split it, or publish_in_batches()")
-    if lock < written.last and not _in_a_test_case():
+    if in_order and lock < written.last and not _in_a_test_case():
         raise OutOfOrder(f"{lock} after {written.last}: collect the events and publish_all() them once, last")
     written.last = lock
 

@@ -13,7 +13,6 @@ import msgspec
 from django.db import connection
 
 from events.envelope import Envelope, Headers
-from events.event import Event
 from events.kafka import murmur2
 from events.outbox.session import Session
 
@@ -141,6 +140,16 @@ _Header = tuple[str, bytes]
 _headers = msgspec.msgpack.Decoder(list[_Header])
 
 
+class NewRecord(NamedTuple):
+    """What is to be written; `stream` and `version` where it announces the change of a row."""
+
+    event_id: UUID
+    type: str
+    envelope: Envelope
+    stream: str | None = None
+    version: int | None = None
+
+
 class Pending(NamedTuple):
     """One record that Kafka has not acknowledged; `attempts` counts how often it was refused."""
 
@@ -189,16 +198,17 @@ class Seen(NamedTuple):
     bytes: int
 
 
-def insert(event: Event, *, event_id: UUID, envelope: Envelope) -> int:
+def insert(record: NewRecord) -> int:
     """Write one record; gives the number of the transaction."""
+    envelope = record.envelope
     values: dict[str, Any] = {
-        "event_id": event_id,
+        "event_id": record.event_id,
         "topic": envelope.topic,
         "key": envelope.key,
         "shard": shard_of(envelope.key),
-        "stream": event.stream,
-        "version": event.stream_version,
-        "type": event.type,
+        "stream": record.stream,
+        "version": record.version,
+        "type": record.type,
         "headers": encode_headers(envelope.headers),
         "value": envelope.value,
     }

@@ -18,6 +18,7 @@ from kafka.structs import OffsetAndMetadata  # type: ignore[import-untyped]  # a
 from devstack.places import CHECKOUT
 from events.conf import EventsSettings
 from events.inbox.consumer import Consumer
+from events.inbox.group import Group
 from events.probes import Health
 from events.routing import Routes
 from events.stop import Stop
@@ -44,7 +45,8 @@ class Member:
         settings = replace(EventsSettings.current(), group=topic.name, **changes)
         self.stop = Stop()
         self.health = Health()
-        self.consumer = Consumer(settings=settings, topics=[topic.name], routes=routes, health=self.health)
+        group = Group(name=topic.name, routes=routes)
+        self.consumer = Consumer(settings=settings, topics=[topic.name], group=group, health=self.health)
 
     def run(self) -> None:
         """Until asked to stop."""

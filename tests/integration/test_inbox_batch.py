@@ -14,10 +14,11 @@ from uuid_utils.compat import uuid7
 from events.errors import Transient
 from events.inbox import batch, store
 from events.inbox.batch import Progress
+from events.inbox.group import Group
 from events.kafka import Record
 from events.models import InboxRecord, OutboxRecord, ParkedDelivery
 from events.outbox.publish import publish
-from events.routing import Delivery, Routes, on
+from events.routing import Delivery, Route, Routes, on
 from events.trace import current_trace_id
 from tests.integration.counting import ROUTES, Counted, leave_row, raw, rows
 from tests.integration.raw_records import Raw
@@ -37,7 +38,11 @@ def records(count: int, *, partition: int = 0, name: str = "ann") -> list[Record
 
 
 def handle(polled: list[Record], handler: Callable[[Counted, Delivery], None] = leave_row) -> Progress:
-    return batch.handle(polled, routes=Routes(on(Counted, handler, name="tested")), group=GROUP)
+    return batch.handle(polled, group_of(on(Counted, handler, name="tested")))
+
+
+def group_of(*routes: Route, name: str = "test") -> Group:
+    return Group(name=name, routes=Routes(*routes))
 
 
 def failing_on(n: int, how: Callable[[], object]) -> Callable[[Counted, Delivery], None]:
@@ -60,30 +65,38 @@ def test_a_handlers_writes_and_the_inbox_record_commit_together() -> None:
     assert InboxRecord.objects.filter(group=GROUP).count() == 3
 
 
-def test_a_failing_handler_leaves_neither_its_writes_nor_the_inbox_record() -> None:
+def test_a_failing_handler_leaves_no_writes_and_its_delivery_is_parked() -> None:
     progress = handle(records(1), failing_on(0, refuse))
-    assert progress == Progress(unsettled={("user.events", 0): 0})
+    assert progress == Progress(settled={("user.events", 0): 1}, had_failures=True)
     assert rows() == []
-    assert InboxRecord.objects.count() == 0
+    assert InboxRecord.objects.count() == 1
+    parked = ParkedDelivery.objects.get()
+    assert (parked.handler, parked.reason, parked.attempts, parked.dead_at) == ("tested", "failed: ValueError", 1, None)
+    assert parked.next_attempt_at is not None
+    assert "ValueError: no" in parked.error
 
 
-def test_handlers_of_one_event_stand_or_fall_together() -> None:
-    routes = Routes(on(Counted, leave_row, name="good"), on(Counted, failing_on(0, refuse), name="bad"))
-    batch.handle(records(1), routes=routes, group=GROUP)
-    assert rows() == []
+def test_a_failing_handler_keeps_the_others_of_its_event_from_nothing() -> None:
+    routes = on(Counted, leave_row, name="good"), on(Counted, failing_on(0, refuse), name="bad")
+    batch.handle(records(1), group_of(*routes))
+    assert rows() == [("ann", 0)]
+    assert ParkedDelivery.objects.get().handler == "bad"
 
 
-def test_a_failure_holds_back_what_follows_in_its_partition_and_nothing_else() -> None:
-    polled = [*records(3, partition=0), *records(3, partition=1, name="bob")]
-    handler = failing_on(1, refuse)
-    progress = batch.handle(
-        polled,
-        routes=Routes(on(Counted, lambda e, d: (handler if e.name == "ann" else leave_row)(e, d), name="tested")),
-        group=GROUP,
-    )
-    assert progress.settled == {("user.events", 0): 1, ("user.events", 1): 3}
-    assert progress.unsettled == {("user.events", 0): 1}
-    assert rows() == [("ann", 0), ("bob", 0), ("bob", 1), ("bob", 2)]
+def test_later_events_of_the_key_wait_behind_a_failed_one_and_nothing_else_does() -> None:
+    polled = [record(raw(n, name), n) for n, name in enumerate(("ann", "ann", "bob", "ann"))]
+    assert handle(polled, failing_on(1, refuse)).settled == {("user.events", 0): 4}
+    assert rows() == [("ann", 0), ("bob", 2)]
+    assert waiting() == [("ann", 1, True), ("ann", 3, False)]
+    assert handle([record(raw(4), 4), record(raw(5, "bob"), 5)]).settled == {("user.events", 0): 6}
+    assert rows() == [("ann", 0), ("bob", 2), ("bob", 5)]
+    assert waiting() == [("ann", 1, True), ("ann", 3, False), ("ann", 4, False)]
+
+
+def waiting() -> list[tuple[str, int, bool]]:
+    """Key, offset and whether it has a time of its own, of each parked delivery."""
+    parked = ParkedDelivery.objects.order_by("id")
+    return [(bytes(one.key or b"").decode(), one.offset, one.next_attempt_at is not None) for one in parked]
 
 
 def test_a_repeated_event_has_one_effect_within_a_batch_and_across_batches() -> None:
@@ -97,7 +110,7 @@ def test_a_repeated_event_has_one_effect_within_a_batch_and_across_batches() -> 
 def test_each_group_handles_an_event_for_itself() -> None:
     polled = records(1)
     for group in ("one", "two", "one"):
-        batch.handle(polled, routes=ROUTES, group=group)
+        batch.handle(polled, Group(name=group, routes=ROUTES))
     assert rows() == [("ann", 0), ("ann", 0)]
 
 
@@ -112,9 +125,9 @@ def late(effects: None) -> Iterator[None]:
 
 @pytest.mark.usefixtures("late")
 def test_a_fault_that_would_show_at_the_commit_holds_back_its_own_event_alone(caplog: pytest.LogCaptureFixture) -> None:
-    polled = [record(raw(n), partition=place) for place, n in enumerate((7, 7, 8))]
+    polled = [record(raw(n, name), partition=n) for n, name in ((7, "ann"), (7, "bob"), (8, "ann"))]
     progress = handle(polled)
-    assert progress.unsettled == {("user.events", 1): 0}
+    assert progress.unsettled == {}
     assert rows() == [("ann", 7), ("ann", 8)]
     assert [line.handler for line in caplog.records if line.message == "delivery failed"] == ["tested"]  # type: ignore[attr-defined]  # extra
 
@@ -133,9 +146,10 @@ def undo_quietly() -> None:
 
 @pytest.mark.parametrize("how", [swallow_an_error, undo_quietly])
 def test_a_handler_that_broke_its_transaction_quietly_has_failed(how: Callable[[], object]) -> None:
-    polled = [record(raw(n), partition=n) for n in range(3)]
-    assert handle(polled, failing_on(2, how)).unsettled == {("user.events", 2): 0}
-    assert rows() == [("ann", 0), ("ann", 1)]
+    polled = [record(raw(n, name)) for n, name in enumerate(("ann", "bob", "cid", "dot"))]
+    handle(polled, failing_on(2, how))
+    assert rows() == [("ann", 0), ("bob", 1), ("dot", 3)]
+    assert waiting() == [("cid", 0, True)]
 
 
 def test_what_a_handler_left_for_after_the_commit_may_fail(
@@ -152,8 +166,8 @@ def test_a_part_that_is_away_is_no_failure(caplog: pytest.LogCaptureFixture) -> 
         raise Transient("cache")
 
     progress = handle([record(raw(n), partition=n) for n in range(3)], failing_on(1, away))
-    assert progress.settled == {("user.events", 0): 1}
-    assert progress.unsettled == {("user.events", 1): 0, ("user.events", 2): 0}
+    assert progress.settled == {}
+    assert progress.unsettled == {("user.events", 0): 0, ("user.events", 1): 0, ("user.events", 2): 0}
     assert progress.away is not None
     assert progress.away.part == "tested"
     assert "delivery failed" not in caplog.messages
@@ -167,9 +181,9 @@ def test_a_lost_session_is_an_outage() -> None:
     progress = handle(records(2), failing_on(1, lose_it))
     assert progress.away is not None
     assert progress.away.part == "database"
-    assert progress.settled == {("user.events", 0): 1}
+    assert progress.unsettled == {("user.events", 0): 0}
     close_old_connections()
-    assert handle(records(2)[1:]).unsettled == {}
+    assert handle(records(2)).unsettled == {}
 
 
 def test_events_published_by_handlers_in_any_order_of_keys_go_out(caplog: pytest.LogCaptureFixture) -> None:
@@ -192,7 +206,8 @@ def test_a_handler_is_told_id_name_and_time_of_the_event() -> None:
     seen: list[Delivery] = []
     event_id = uuid7()
     handle([record(raw(1, event_id=event_id))], lambda _, delivery: seen.append(delivery))
-    assert seen == [Delivery(event_id, "tested", datetime(2026, 11, 24, tzinfo=UTC))]
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    assert seen == [Delivery(event_id, "tested", datetime(2026, 11, 24, tzinfo=UTC), trace)]
     assert seen[0].key == f"{event_id}/tested"
 
 
@@ -252,12 +267,6 @@ def test_the_headers_of_a_dead_letter_are_kept_byte_for_byte() -> None:
 def test_any_timestamp_can_be_kept(timestamp_ms: int) -> None:
     handle([Record("user.events", 0, 0, timestamp_ms, None, (), None)])
     assert ParkedDelivery.objects.count() == 1
-
-
-def test_a_dead_letter_is_undone_with_its_batch_and_comes_again() -> None:
-    handle([record(Raw(), 0), record(raw(1), 1)], failing_on(1, refuse))
-    assert ParkedDelivery.objects.count() == 1
-    assert rows() == []
 
 
 def test_an_unknown_type_is_skipped_and_counted(caplog: pytest.LogCaptureFixture) -> None:

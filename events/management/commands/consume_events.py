@@ -10,8 +10,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from events.conf import EventsSettings
+from events.conf import DEAD_LETTERS, EventsSettings
 from events.inbox.consumer import Consumer
+from events.inbox.group import Group
+from events.outbox.operator_store import is_ours
 from events.probes import probes
 from events.stop import stop_on_signals
 
@@ -35,13 +37,21 @@ class Command(BaseCommand):
         settings = _settings(options)
         routes = settings.load_routes()
         topics = options["topics"].split(",") if options["topics"] else sorted(routes.topics(settings.topics))
+        if any(topic.endswith(DEAD_LETTERS) for topic in topics):
+            raise CommandError(
+                f"--topics: none that ends in {DEAD_LETTERS}: dead letters are replayed, never read again."
+            )
         if not topics:
             raise CommandError("The routes name no event, so there is no topic to read. Give --topics.")
         with (
             stop_on_signals(settings.stop_within_s) as stop,
             probes(settings.probes_host, settings.consumer_port) as health,
         ):
-            consumer = Consumer(settings=settings, topics=topics, routes=routes, health=health)
+            group = Group(
+                name=settings.group, routes=routes, source=settings.source, is_ours=is_ours,
+                provable_d=settings.outbox_retention_d,
+            )  # fmt: skip
+            consumer = Consumer(settings=settings, topics=topics, group=group, health=health)
             consumer.run(stop, once=options["once"])
 
 

@@ -1,0 +1,81 @@
+"""Deliveries given up: kept whole in the table, copied to `<topic>.dlq`, replayed or discarded by an operator.
+
+`batch` and `parking` bury in their transactions; the copy leaves through the outbox. The admin and the command
+`dead_letters` replay, which makes a letter due again for the consumer, or discard. docs/dead-letters.md.
+"""
+
+from collections.abc import Collection
+from functools import partial
+from uuid import UUID
+
+from django.db import transaction
+
+from events import observe
+from events.conf import DEAD_LETTERS
+from events.envelope import Envelope
+from events.inbox import store
+from events.inbox.store import NewParked
+from events.outbox.publish import RECORD_BYTES_MOST, publish_copy, size_of
+from events.routing import Routes
+from events.trace import following
+
+
+def copy_to_topic(letter: NewParked, *, group: str) -> None:
+    """Publish the copy: the record as it was, with headers that say whose dead letter it is and why.
+
+    Without value and own headers where it would be too large for Kafka. In the caller's transaction.
+    """
+    record = letter.record
+    ours = {
+        "dlq_group": group,
+        "dlq_handler": letter.handler,
+        "dlq_reason": letter.reason,
+        "dlq_event_id": str(letter.event_id),
+        "dlq_topic": record.topic,
+        "dlq_partition": str(record.partition),
+        "dlq_offset": str(record.offset),
+        "dlq_attempts": str(letter.attempts),
+    }
+    told = tuple((name, text.encode()) for name, text in ours.items())
+    topic, key = record.topic + DEAD_LETTERS, _key(record.key, letter.event_id)
+    envelope = Envelope(topic, key, (*record.headers, *told), record.value or b"")
+    if size_of(envelope) > RECORD_BYTES_MOST:
+        envelope = Envelope(topic, str(letter.event_id), (*told, ("dlq_stub", b"too-large")), b"")
+    publish_copy(envelope, event_id=letter.event_id, event_type=letter.type or observe.UNKNOWN)
+    transaction.on_commit(partial(_tell, letter), robust=True)
+
+
+@transaction.atomic
+def replay(ids: Collection[int]) -> list[int]:
+    """Have the consumer try these again, as if for the first time; gives the ids of those that were dead."""
+    replayed = store.replay(ids)
+    transaction.on_commit(lambda: observe.record_replayed(ids=replayed), robust=True)
+    return replayed
+
+
+@transaction.atomic
+def discard(ids: Collection[int], *, routes: Routes) -> int:
+    """Give these dead letters up for good; what waited behind them goes on. Gives how many were dead."""
+    discarded = store.discard(ids)
+    for group, queue in sorted({(group, queue) for group, queue in discarded if queue}):
+        store.promote(group=group, queue=queue, goes_on=queue[0] in routes.going_on)
+    transaction.on_commit(lambda: observe.record_discarded(letters=len(discarded)), robust=True)
+    return len(discarded)
+
+
+def _tell(letter: NewParked) -> None:
+    traceparent = next((value for name, value in letter.record.headers if name == "traceparent"), b"")
+    with following(traceparent.decode("ascii", "replace")):
+        observe.record_dead_letter(
+            (letter.record.topic, letter.record.partition, letter.record.offset),
+            event_id=letter.event_id, event_type=letter.type, handler=letter.handler, reason=letter.reason,
+        )  # fmt: skip
+
+
+def _key(key: bytes | None, event_id: UUID) -> str:
+    """As text, since the outbox keeps nothing else; the letter's own identity where it is none."""
+    try:
+        text = (key or b"").decode()
+    except UnicodeDecodeError:
+        text = ""
+    return text if text and "\0" not in text else str(event_id)

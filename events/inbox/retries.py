@@ -1,0 +1,111 @@
+"""Trying again the deliveries that were set aside, when their time has come, and dead letters that are replayed.
+
+`consumer` calls `retry_due` between two polls. A retry locks its delivery, calls the handler and deletes the delivery
+in one transaction; what waited behind it is due then, in order. docs/decisions/parking.md.
+"""
+
+import time
+
+from django.db import transaction
+
+from events.inbox import parking, store, telling
+from events.inbox.batch import deliver_new
+from events.inbox.dead_letters import copy_to_topic
+from events.inbox.deliveries import Deliveries
+from events.inbox.delivery import Away, Done, Failed, Pair, PartAway, Undone, database_is_away, make
+from events.inbox.group import Group
+from events.inbox.opening import Incoming, Opened, Unreadable, open_record
+from events.inbox.store import NewParked
+from events.models import ParkedDelivery
+from events.outbox.publish import Collected, collecting
+from events.routing import RetryPolicy
+
+
+def retry_due(group: Group, *, within_s: float) -> Away | None:
+    """Retry one after the other until none is due or the time is up. Gives what is away, if that was the end."""
+    until = time.monotonic() + within_s
+    while time.monotonic() < until:
+        outcome = _retry_next(group)
+        if not isinstance(outcome, ParkedDelivery):
+            return outcome
+    return None
+
+
+def _retry_next(group: Group) -> ParkedDelivery | Away | None:
+    parked = None
+    deliveries = None
+    try:
+        with transaction.atomic(durable=True), collecting() as collected:
+            parked = store.take_due(group=group.name, handlers=group.routes.names, going_on=group.routes.going_on)
+            if parked:
+                deliveries = _retry(parked, group, collected)
+            collected.write()
+            store.check_constraints()
+    except PartAway as away:
+        return away.away
+    except Exception as error:  # noqa: BLE001 - the border: the commit runs what handlers left for it, too
+        if parked is None or (database_is_away(error) and not isinstance(error, Undone)):
+            return Away("database", error)
+        _note_failure(parked, error.failed if isinstance(error, Undone) else Failed(error), group)
+    if deliveries:
+        telling.tell_deliveries(deliveries)
+    return parked
+
+
+def _retry(parked: ParkedDelivery, group: Group, collected: Collected) -> Deliveries:
+    deliveries = Deliveries(collected, set())
+    opened = open_record(store.record_of(parked), group.routes)
+    route = group.routes.route_named(parked.handler)
+    if route is None or not isinstance(opened, Incoming):
+        return _reopen(parked, opened, group, deliveries)
+    pair = Pair(opened, route)
+    outcome = make([pair], collected)
+    if isinstance(outcome, Done):
+        deliveries.done.append(outcome)
+        store.remove(parked.id)
+        store.promote(group=group.name, queue=pair.queue, goes_on=route.name in group.routes.going_on)
+    else:
+        deliveries.failed.append((pair, outcome))
+        _fail(parked, outcome, group)
+    return deliveries
+
+
+def _reopen(parked: ParkedDelivery, opened: Opened, group: Group, deliveries: Deliveries) -> Deliveries:
+    """A whole record is replayed: this version may read it, and what was refused may be accepted now."""
+    if not isinstance(opened, Incoming):
+        reason = opened.reason if isinstance(opened, Unreadable) else "type-unknown: this version has no such event"
+        store.bury(parked.id, reason=reason, error="")
+        return deliveries
+    event_id = opened.received.id
+    # Where the letter goes by the event's own id, the inbox took that in when the letter was buried.
+    is_new = parked.event_id == event_id or bool(store.receive(group=group.name, event_ids=[event_id]))
+    store.remove(parked.id)
+    return deliver_new([opened], group, deliveries.collected, known={}, vouched=True) if is_new else deliveries
+
+
+def _fail(parked: ParkedDelivery, failed: Failed, group: Group) -> None:
+    """One attempt more: another follows, or none."""
+    route = group.routes.route_named(parked.handler)
+    policy = route.retry if route else RetryPolicy(attempts=1)
+    attempt = parked.attempts + 1
+    following = parking.next_after(failed, attempt=attempt, policy=policy)
+    if following.wait_s is not None:
+        store.postpone(parked.id, reason=following.reason, error=following.error, wait_s=following.wait_s)
+        return
+    store.bury(parked.id, reason=following.reason, error=following.error)
+    record = store.record_of(parked)
+    copy_to_topic(
+        NewParked(record, parked.handler, parked.event_id, parked.type, following.reason, attempts=attempt),
+        group=group.name,
+    )
+    if route and policy.after_death == "continue":
+        store.promote(group=group.name, queue=(route.name, record.key or b""), goes_on=True)
+
+
+def _note_failure(parked: ParkedDelivery, failed: Failed, group: Group) -> None:
+    """In a transaction of its own: that of the attempt is gone. Whoever has it in hand by now notes for himself."""
+    with transaction.atomic(durable=True), collecting() as collected:
+        if store.is_still(parked):
+            _fail(parked, failed, group)
+        collected.write()
+    telling.tell_retry_failed(parked, failed)

@@ -1,0 +1,76 @@
+"""What is told of a batch once it has committed: metrics of all, a line of each delivery while there are few.
+
+`batch` calls it with what its transaction did. A line a delivery at full speed would cost as much as the handlers.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+from django.utils import timezone
+
+from events import observe
+from events.inbox.deliveries import Deliveries
+from events.inbox.delivery import Done, Failed
+from events.inbox.opening import Incoming, Opened, Unknown
+from events.models import ParkedDelivery
+from events.trace import following
+
+_FEW = 20
+
+
+def tell(opened: Sequence[Opened], deliveries: Deliveries) -> None:
+    """Everything of one batch."""
+    _tell_settled(opened)
+    tell_deliveries(deliveries)
+
+
+def tell_deliveries(deliveries: Deliveries) -> None:
+    """What was made, and what was parked."""
+    _tell_done(deliveries.done)
+    for pair, failed in deliveries.failed:
+        with following(pair.incoming.trace):
+            observe.record_delivery_failed(
+                failed.error, topic=pair.incoming.record.topic, event_id=pair.incoming.received.id,
+                event_type=pair.incoming.received.type, handler=pair.route.name,
+            )  # fmt: skip
+    if deliveries.behind:
+        observe.record_waiting_behind(deliveries=len(deliveries.behind))
+
+
+def tell_retry_failed(parked: ParkedDelivery, failed: Failed) -> None:
+    """A retry whose transaction is gone."""
+    observe.record_delivery_failed(
+        failed.error, topic=parked.topic, event_id=parked.event_id, event_type=parked.type or observe.UNKNOWN,
+        handler=parked.handler or observe.NO_HANDLER,
+    )  # fmt: skip
+
+
+def _tell_settled(opened: Sequence[Opened]) -> None:
+    settled: Counter[tuple[str, str]] = Counter()
+    recorded_ms: dict[str, list[int]] = defaultdict(list)
+    for one in opened:
+        record = one.record
+        if isinstance(one, Unknown):
+            observe.record_skipped(topic=record.topic, partition=record.partition, offset=record.offset)
+        settled[record.topic, one.received.type if isinstance(one, Incoming) else observe.UNKNOWN] += 1
+        recorded_ms[record.topic].append(record.timestamp_ms)
+    for (topic, event_type), records in settled.items():
+        observe.record_settled(topic=topic, event_type=event_type, records=records)
+    for topic, times_ms in recorded_ms.items():
+        observe.record_handled_after(topic=topic, recorded_ms=times_ms)
+
+
+def _tell_done(done: Sequence[Done]) -> None:
+    deliveries = sum(len(one.pairs) for one in done)
+    if deliveries > _FEW:
+        observe.record_handled_many(deliveries=deliveries)
+        return
+    handled_at = timezone.now()
+    for one in done:
+        for pair in one.pairs:
+            received = pair.incoming.received
+            with following(pair.incoming.trace):
+                observe.record_handled(
+                    event_id=received.id, event_type=received.type, handler=pair.route.name, handled_at=handled_at,
+                    ms=one.ms,
+                )  # fmt: skip
