@@ -53,6 +53,7 @@ class Closed(msgspec.Struct, forbid_unknown_fields=True):
 
 
 NAME: Member = ("name", str)
+HOME = Annotated[Place, msgspec.Meta(extra_json_schema={"x-personal": True})]
 LONG = Annotated[str, msgspec.Meta(min_length=1)]
 
 
@@ -102,6 +103,12 @@ TOLD = {
     "a default of another kind": (
         [("n", Any, 1)], [("n", Any, True)], ["n: a record without it meant 1 and would mean true"],
     ),
+    "a default of a choice": (
+        [("x", Colour, Colour.RED)],
+        [("x", Colour, Colour.BLUE)],
+        ['x: a record without it meant "red" and would mean "blue"'],
+    ),
+    "no personal mark on a struct": ([("at", HOME)], [("at", Place)], ["at: is no longer marked as personal"]),
     "no personal mark": ([("ip", PersonalStr)], [("ip", str | None)], ["ip: is no longer marked as personal"]),
     "anything to something": ([("x", Any)], [("x", str)], ["x: was anything and is string"]),
     "a struct's member": ([("at", PlaceWithCode)], [("at", Place)], ["at.code: is gone"]),
@@ -130,6 +137,10 @@ def test_a_change_that_breaks_a_reader_is_told_by_its_member(
     published: list[Member], now: list[Member], told: list[str]
 ) -> None:
     assert breakages(schema(*published), schema(*now)) == told
+
+
+def test_the_order_of_choices_in_a_file_is_nothing_to_a_reader() -> None:
+    assert breakages({"enum": ["b", "a"]}, {"enum": ["a", "b"]}) == []
 
 
 def test_a_longer_tuple_is_told() -> None:
