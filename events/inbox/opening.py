@@ -6,6 +6,7 @@ with a record is told as a value, never raised.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from uuid import UUID, uuid5
 
 from events.envelope import Received, UnreadableEnvelope, open_envelope
 from events.event import Event
@@ -26,6 +27,11 @@ class Incoming:
     routes: Sequence[Route]
     trace: str
 
+    @property
+    def identity(self) -> UUID:
+        """The event's id."""
+        return self.received.id
+
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
@@ -40,6 +46,13 @@ class Unreadable:
 
     record: Record
     reason: str
+
+    @property
+    def identity(self) -> UUID:
+        """By its place."""
+        return uuid5(
+            UUID(int=5), f"{self.record.topic}/{self.record.partition}/{self.record.offset}/{self.record.timestamp_ms}"
+        )
 
 
 Opened = Incoming | Unknown | Unreadable
