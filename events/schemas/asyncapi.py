@@ -137,10 +137,23 @@ def _key(event: type[Event]) -> Json:
 
 
 def _dead_letter() -> Json:
+    """What `inbox.dead_letters` copies."""
+    ours: Json = {
+        "dlq_group": {"description": "The consumer group that gave up."},
+        "dlq_handler": {"description": "The handler that failed; empty where the whole record is meant."},
+        "dlq_reason": {"description": "Why."},
+        "dlq_event_id": {"format": "uuid", "description": "The event's id, or one made of the record's place."},
+        "dlq_topic": {"description": "Where the record lay."},
+        "dlq_partition": {"pattern": "^[0-9]+$"},
+        "dlq_offset": {"pattern": "^[0-9]+$"},
+        "dlq_attempts": {"pattern": "^[0-9]+$", "description": "How often the handler was tried."},
+    }
+    stub: Json = {"dlq_stub": {"const": "too-large", "description": "There where only these headers fit into Kafka."}}
     return {
         "name": DEAD_LETTER,
-        "summary": "A record that a consumer gave up: the value as it came, which may be anything.",
+        "summary": "A record that a consumer gave up: its headers beside ours, and its value, which may be anything.",
         "contentType": "application/octet-stream",
+        "headers": _texts(ours, stub),
         "payload": {},
     }
 
@@ -162,8 +175,12 @@ def _headers() -> Json:
         "ce_authtype": {"description": "What kind of actor caused it: user, staff, system."},
         "ce_authid": {"minLength": 1, "description": "The actor's id, where there is one."},
     }
-    properties = {name: {"type": "string", **rest} for name, rest in (texts | actor).items()}
-    return {"type": "object", "properties": properties, "required": list(texts)}
+    return _texts(texts, actor)
+
+
+def _texts(required: Json, optional: Json) -> Json:
+    properties = {name: {"type": "string", **rest} for name, rest in (required | optional).items()}
+    return {"type": "object", "properties": properties, "required": list(required)}
 
 
 def _examples(event: type[Event]) -> list[Json]:

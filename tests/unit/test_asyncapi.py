@@ -18,6 +18,11 @@ from accounts.event_types import UserLoggedIn, UserRegistered
 from accounts.routes import ROUTES
 from events.envelope import Actor, Envelope, Stamp, seal
 from events.event import Event, Instant
+from events.inbox.dead_letters import copy_to_topic
+from events.inbox.store import NewParked
+from events.kafka import Record
+from events.models import OutboxRecord
+from events.outbox.store import decode_headers
 from events.routing import Routes, event_classes, on, unhandled
 from events.schemas.asyncapi import document
 
@@ -159,6 +164,20 @@ def test_the_examples_are_what_the_document_says() -> None:
         assert wrong(example["headers"], event.type, "headers") == []
         assert wrong(example["payload"], event.type, "payload") == []
         assert isinstance(event.from_json(json.dumps(example["payload"]).encode()), event)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("value", [b"\xff", b"x" * 2_000_000], ids=["whole", "stub"])
+def test_a_dead_letter_is_copied_as_the_document_says(value: bytes) -> None:
+    record = Record("user.events", 0, 7, 1_700_000_000_000, b"\xff", [("ce_type", b"\xff")], value)
+    letter = NewParked(record, handler="", event_id=UUID(int=7), type="", reason="unreadable", is_dead=True)
+    copy_to_topic(letter, group="usercenter")
+
+    stored = OutboxRecord.objects.get(topic="user.events.dlq")
+    headers = {name: text.decode() for name, text in decode_headers(bytes(stored.headers)) if name.startswith("dlq_")}
+    assert wrong(headers, "dead-letter", "headers") == []
+    assert headers.keys() <= WRITTEN["components"]["messages"]["dead-letter"]["headers"]["properties"].keys()
+    assert ("dlq_stub" in headers) is (len(value) > 1)
 
 
 class Silent(Event, frozen=True, kw_only=True):

@@ -87,6 +87,16 @@ def test_a_published_version_never_goes_back(published: Callable[[Change], Path]
         schemas()
 
 
+def test_the_schema_of_an_earlier_version_is_kept_beside_the_new_one(published: Callable[[Change], Path]) -> None:
+    path = published(lambda schema: (members(schema).update(nickname={}), schema.update({"x-schema-version": 0})))
+    before = path.read_text("utf-8")
+
+    assert schemas() == [str(path.with_suffix("") / "0.json"), str(path)]
+    assert (path.parent / "user.registered" / "0.json").read_text("utf-8") == before
+    assert "nickname" not in path.read_text("utf-8")
+    assert schemas(check=True) == []
+
+
 def test_a_published_event_whose_class_is_gone_is_refused(folder: Path) -> None:
     (folder / "user.moved.json").write_text('{"x-schema-version": 1}')
 
