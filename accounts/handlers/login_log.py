@@ -1,33 +1,56 @@
-"""user.logged_in: the login log, and when the user last signed in."""
+"""user.logged_in: the login log, and when the user last signed in. One statement each, however many logins.
 
+Rows are written in the order of their primary keys: two consumers that overlap would deadlock otherwise. They go to
+the database as one JSON text: the driver takes ten times as long to write seven arrays.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
 from django.db import connection
 
 from accounts.event_types import UserLoggedIn
-from accounts.models import LoginRecord
 from accounts.models.login_record import network_of
 from events.routing import Delivery
 
+_WRITE = """
+insert into accounts_loginrecord (event_id, user_id, at, session_id, device, ip, network)
+select * from json_to_recordset(%s::json) as login(
+    event_id uuid, user_id uuid, at timestamptz, session_id uuid, device text, ip inet, network text
+)
+order by event_id
+on conflict do nothing
+"""
+
 _MOVE_FORWARD = """
-insert into accounts_lastlogin as last (user_id, at) values (%(user_id)s, %(at)s)
+insert into accounts_lastlogin as last (user_id, at)
+select user_id, max(at) from json_to_recordset(%s::json) as login(user_id uuid, at timestamptz)
+group by user_id
+order by user_id
 on conflict (user_id) do update set at = excluded.at where last.at < excluded.at
 """
 
 
-def write_login_log(event: UserLoggedIn, delivery: Delivery) -> None:
-    """Keep the login, once an event."""
-    login = LoginRecord(
-        event_id=delivery.event_id,
-        user_id=event.user_id,
-        at=event.at,
-        session_id=event.session_id,
-        device=event.device,
-        ip=event.ip,
-        network=network_of(event.ip),
-    )
-    LoginRecord.objects.bulk_create([login], ignore_conflicts=True)
-
-
-def update_last_login(event: UserLoggedIn, _delivery: Delivery) -> None:
-    """Move the last login on to this one; never back."""
+def write_login_log(logins: Sequence[tuple[UserLoggedIn, Delivery]]) -> None:
+    """Keep each login, once an event."""
+    rows = [
+        {
+            "event_id": delivery.event_id,
+            "user_id": event.user_id,
+            "at": event.at,
+            "session_id": event.session_id,
+            "device": event.device,
+            "ip": event.ip,
+            "network": network_of(event.ip),
+        }
+        for event, delivery in logins
+    ]
     with connection.cursor() as cursor:
-        cursor.execute(_MOVE_FORWARD, {"user_id": event.user_id, "at": event.at})
+        cursor.execute(_WRITE, [msgspec.json.encode(rows).decode()])
+
+
+def update_last_login(logins: Sequence[tuple[UserLoggedIn, Delivery]]) -> None:
+    """Move each user's last login on to the latest of these; never back."""
+    rows = [{"user_id": event.user_id, "at": event.at} for event, _ in logins]
+    with connection.cursor() as cursor:
+        cursor.execute(_MOVE_FORWARD, [msgspec.json.encode(rows).decode()])
