@@ -42,8 +42,8 @@ def check_login(logins: Sequence[tuple[UserLoggedIn, Delivery]]) -> None:
     """Note each login from a device and network that no earlier one of the user came from, once an event.
 
     Earlier is judged by `at` alone, over the login log and these logins together, so it makes no difference which of
-    them the log has already, nor, while they come in order, how they are grouped. Two at the same instant are not earlier than one another.
-    A first login has nothing to compare with; an erased address neither.
+    them the log has already, nor, while they come in order, how they are grouped. Two at the same instant are not
+    earlier than one another. A first login has nothing to compare with; an erased address neither.
     """
     rows = [
         {
