@@ -1,13 +1,16 @@
-"""Operators' pages: what the outbox holds and what was parked, to be looked at; dead records can be requeued.
+"""Operators' pages: what the outbox holds and what was parked; dead records are requeued, dead letters replayed.
 
 Neither shows the data of an event, which may be personal: ids, states and reasons say what to do.
 """
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.http import HttpRequest
 
+from events.conf import EventsSettings
+from events.inbox import dead_letters
 from events.models import OutboxRecord, ParkedDelivery
 from events.outbox.requeue import requeue
 
@@ -32,23 +35,39 @@ class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]  # Django takes none
 
 
 class State(admin.SimpleListFilter):
-    """Pending, published or dead."""
+    """One of `CONDITIONS`: a state's name, and what rows in it have."""
 
     title = "state"
     parameter_name = "state"
-    _CONDITIONS = {
+    CONDITIONS: ClassVar[Mapping[str, Mapping[str, bool]]]
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """The choices."""
+        return [(state, state) for state in self.CONDITIONS]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        """Those in the chosen state."""
+        return queryset.filter(**self.CONDITIONS.get(self.value() or "", {}))
+
+
+class OutboxState(State):
+    """Of an outbox record."""
+
+    CONDITIONS = {
         "pending": {"published_at__isnull": True, "dead_at__isnull": True},
         "published": {"published_at__isnull": False},
         "dead": {"dead_at__isnull": False},
     }
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """The choices."""
-        return [(state, state) for state in self._CONDITIONS]
 
-    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        """Those in the chosen state."""
-        return queryset.filter(**self._CONDITIONS.get(self.value() or "", {}))
+class ParkedState(State):
+    """Of a parked delivery."""
+
+    CONDITIONS = {
+        "to be retried": {"next_attempt_at__isnull": False},
+        "waiting": {"next_attempt_at__isnull": True, "dead_at__isnull": True},
+        "dead": {"dead_at__isnull": False},
+    }
 
 
 @admin.register(OutboxRecord)
@@ -56,7 +75,7 @@ class OutboxRecordAdmin(ReadOnly):
     """Events on their way to Kafka, on record there, or dead."""
 
     list_display = ("id", "topic", "type", "key", "created_at", "published_at", "dead_at", "attempts", "error")
-    list_filter = (State, "topic", "type")
+    list_filter = (OutboxState, "topic", "type")
     search_fields = ("key",)
     search_help_text = "The whole key: a user's id"
     exclude = ("headers", "value")
@@ -82,6 +101,27 @@ class OutboxRecordAdmin(ReadOnly):
 class ParkedDeliveryAdmin(ReadOnly):
     """Deliveries set aside, and dead letters."""
 
-    list_display = ("id", "group", "handler", "topic", "partition", "offset", "recorded_at", "reason", "dead_at")
-    list_filter = ("group", "handler", "topic")
+    list_display = (
+        "id", "group", "handler", "type", "topic", "partition", "offset", "recorded_at", "reason", "attempts",
+        "next_attempt_at", "dead_at",
+    )  # fmt: skip
+    list_filter = (ParkedState, "group", "handler", "topic")
     exclude = ("key", "headers", "value")
+    actions = ("replay", "discard")
+
+    def has_settle_permission(self, request: HttpRequest) -> bool:
+        """Who might change parked deliveries, could one change them."""
+        return bool(request.user.has_perm("events.change_parkeddelivery"))
+
+    @admin.action(description="Replay: have consumers try dead letters again", permissions=["settle"])
+    def replay(self, request: HttpRequest, queryset: Any) -> None:
+        """Those of the chosen ones that are dead."""
+        replayed = dead_letters.replay(list(queryset.values_list("id", flat=True)))
+        self.message_user(request, f"Replayed: {len(replayed)}. A running consumer tries them now.")
+
+    @admin.action(description="Discard: give dead letters up for good", permissions=["settle"])
+    def discard(self, request: HttpRequest, queryset: Any) -> None:
+        """Those of the chosen ones that are dead; what waited behind them goes on."""
+        routes = EventsSettings.current().load_routes()
+        discarded = dead_letters.discard(list(queryset.values_list("id", flat=True)), routes=routes)
+        self.message_user(request, f"Discarded: {discarded}.")

@@ -72,6 +72,7 @@ class EventsSettings:
     database_direct_url: str = field(default="", repr=False)
     outbox_notify: bool = True
     outbox_retention_d: int = 30
+    inbox_retention_d: int = 30
     outbox_window: int = 2_000
     relay_port: int = 9101
     consumer_port: int = 9102
@@ -83,8 +84,8 @@ class EventsSettings:
         return cls(**{name.lower(): value for name, value in settings.EVENTS.items()})
 
     @property
-    def least_outbox_retention_d(self) -> int:
-        """Whatever a topic still has must be in the outbox too, with a week to notice that something is missing."""
+    def least_retention_d(self) -> int:
+        """Whatever a topic still has, outbox and inbox must know, with a week to notice that something is missing."""
         return self.topic_retention_d + RETENTION_MARGIN_D
 
     def topic_names(self) -> list[str]:
@@ -159,9 +160,10 @@ class EventsSettings:
         if self.consumer_heartbeat_ms * 3 > self.consumer_session_timeout_ms:
             allowed = "at most a third of KAFKA_CONSUMER_SESSION_TIMEOUT_MS"
             yield Problem("KAFKA_CONSUMER_HEARTBEAT_MS", allowed, str(self.consumer_heartbeat_ms))
-        if self.outbox_retention_d < self.least_outbox_retention_d:
-            allowed = f"{self.least_outbox_retention_d} or more: a week longer than the topics keep theirs"
-            yield Problem("OUTBOX_RETENTION_D", allowed, str(self.outbox_retention_d))
+        for name, days in (("OUTBOX", self.outbox_retention_d), ("INBOX", self.inbox_retention_d)):
+            if days < self.least_retention_d:
+                allowed = f"{self.least_retention_d} or more: a week longer than the topics keep theirs"
+                yield Problem(f"{name}_RETENTION_D", allowed, str(days))
 
 
 def required_names() -> list[str]:

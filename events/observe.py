@@ -136,6 +136,11 @@ def record_pruned(*, records: int) -> None:
     _write(logging.INFO, "outbox pruned", records=records)
 
 
+def record_inbox_pruned(*, records: int) -> None:
+    """So many events were old enough to be forgotten."""
+    _write(logging.INFO, "inbox pruned", records=records)
+
+
 def record_settled(*, topic: str, event_type: str, records: int) -> None:
     """So many consumed records of a type are settled."""
     CONSUMED.labels(topic, event_type).inc(records)

@@ -172,7 +172,7 @@ CELERY_WORKER_CONCURRENCY = 2
 CELERY_BEAT_SCHEDULER = "celery.beat.Scheduler"  # keeps no file: every entry may run again at a restart
 CELERY_BEAT_SCHEDULE = {
     "sweep-outside-calls": {"task": "accounts.tasks.sweep_outside_calls", "schedule": 10.0},
-    "prune-outbox": {"task": "usercenter.tasks.prune_outbox", "schedule": 900.0},
+    "prune-events": {"task": "usercenter.tasks.prune_events", "schedule": 900.0},
 }
 
 # Apps --------------------------------------------------------------------------------------------------------
@@ -228,6 +228,7 @@ EVENTS = {
     "OUTBOX_NOTIFY": env.bool("OUTBOX_NOTIFY", default=True),
     "OUTBOX_WINDOW": env.int("OUTBOX_WINDOW", default=2_000),
     "OUTBOX_RETENTION_D": env.int("OUTBOX_RETENTION_D", default=30),
+    "INBOX_RETENTION_D": env.int("INBOX_RETENTION_D", default=30),
     "PROBES_HOST": env.str("PROBES_HOST", default="127.0.0.1"),
     "RELAY_PORT": env.int("RELAY_PORT", default=9101),
     "CONSUMER_PORT": env.int("CONSUMER_PORT", default=9102),

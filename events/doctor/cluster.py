@@ -57,7 +57,8 @@ def _topic(
         yield topics.partitions(topic, len(states), pinned.get(topic))
     replicas = min(len(state.replicas) for state in states)
     yield topics.in_sync(topic, replicas, admin.topic_setting(topic, "min.insync.replicas"))
-    yield topics.retention(topic, admin.topic_setting(topic, "retention.ms"), outbox_d=settings.outbox_retention_d)
+    keeps_ms = admin.topic_setting(topic, "retention.ms")
+    yield topics.retention(topic, keeps_ms, outbox_d=settings.outbox_retention_d, inbox_d=settings.inbox_retention_d)
 
 
 def _pins() -> dict[str, Pin] | None:

@@ -39,8 +39,8 @@ def in_sync(topic: str, replicas: int, least: str | None) -> Finding:
     return Finding(subject, f"{least}, of {replicas} replicas", "set it to 2 for the topic" if is_low else "")
 
 
-def retention(topic: str, keeps_ms: str | None, *, outbox_d: int) -> Finding:
-    """What the topic still has the outbox should have, too, and for a week longer."""
+def retention(topic: str, keeps_ms: str | None, *, outbox_d: int, inbox_d: int) -> Finding:
+    """What the topic still has outbox and inbox should know, too, and for a week longer."""
     subject = f"retention.ms of {topic}"
     if keeps_ms is None:
         return Finding(subject, _NOT_SHOWN, f"allow DESCRIBE_CONFIGS on {topic}")
@@ -49,5 +49,7 @@ def retention(topic: str, keeps_ms: str | None, *, outbox_d: int) -> Finding:
             subject, f"{keeps_ms}: for ever", "give it a limit: the topic forgets personal data by retention"
         )
     needed_d = -(-int(keeps_ms) // _DAY_MS) + RETENTION_MARGIN_D
-    remedy = f"shorten it, or set OUTBOX_RETENTION_D to {needed_d} or more" if needed_d > outbox_d else ""
-    return Finding(subject, f"{int(keeps_ms) / _DAY_MS:g} d, of the outbox {outbox_d} d", remedy)
+    short = [name for name, days in (("OUTBOX", outbox_d), ("INBOX", inbox_d)) if days < needed_d]
+    settings = " and ".join(f"{name}_RETENTION_D" for name in short)
+    remedy = f"shorten it, or set {settings} to {needed_d} or more" if short else ""
+    return Finding(subject, f"{int(keeps_ms) / _DAY_MS:g} d; outbox {outbox_d} d, inbox {inbox_d} d", remedy)

@@ -13,7 +13,7 @@ from django.db import transaction
 from events import observe
 from events.conf import DEAD_LETTERS
 from events.envelope import Envelope
-from events.inbox import store
+from events.inbox import operator_store, store
 from events.inbox.store import NewParked
 from events.outbox.publish import RECORD_BYTES_MOST, publish_copy, size_of
 from events.routing import Routes
@@ -48,7 +48,7 @@ def copy_to_topic(letter: NewParked, *, group: str) -> None:
 @transaction.atomic
 def replay(ids: Collection[int]) -> list[int]:
     """Have the consumer try these again, as if for the first time; gives the ids of those that were dead."""
-    replayed = store.replay(ids)
+    replayed = operator_store.replay(ids)
     transaction.on_commit(lambda: observe.record_replayed(ids=replayed), robust=True)
     return replayed
 
@@ -56,7 +56,7 @@ def replay(ids: Collection[int]) -> list[int]:
 @transaction.atomic
 def discard(ids: Collection[int], *, routes: Routes) -> int:
     """Give these dead letters up for good; what waited behind them goes on. Gives how many were dead."""
-    discarded = store.discard(ids)
+    discarded = operator_store.discard(ids)
     for group, queue in sorted({(group, queue) for group, queue in discarded if queue}):
         store.promote(group=group, queue=queue, goes_on=queue[0] in routes.going_on)
     transaction.on_commit(lambda: observe.record_discarded(letters=len(discarded)), robust=True)

@@ -1,7 +1,7 @@
-"""Every statement on the inbox and its horizon, and on parked deliveries; no other file has one.
+"""The consumer's statements on the inbox, its horizon and parked deliveries; operators' are in `operator_store`.
 
-`batch` and `parking` run them in their transactions, beside the handlers' own writes; `dead_letters` and `retention`
-for operators. READ COMMITTED, on Django's own connection.
+`batch`, `parking` and `retries` run them in their transactions, beside the handlers' own writes. READ COMMITTED, on
+Django's own connection.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -78,23 +78,6 @@ set attempts = attempts + 1, reason = %s, error = %s, next_attempt_at = null, de
 where id = %s
 """
 
-_REPLAY = """
-update events_parked set attempts = 0, dead_at = null, next_attempt_at = clock_timestamp()
-where id = any(%s) and dead_at is not null returning id
-"""
-
-_DISCARD = 'delete from events_parked where id = any(%s) and dead_at is not null returning "group", handler, key'
-
-_COUNT = """
-select count(*) filter (where dead_at is not null), count(*) filter (where next_attempt_at is not null),
-    count(*) filter (where dead_at is null and next_attempt_at is null),
-    count(*) filter (where dead_at is null and next_attempt_at is null and exists (
-        select from events_parked as before
-        where before."group" = parked."group" and before.key = parked.key and before.handler = parked.handler
-            and before.id < parked.id and before.dead_at is not null))
-from events_parked as parked where "group" = %s
-"""
-
 _TIMESTAMP_MOST_MS = 253_402_300_799_000  # the last second of the year 9999
 
 
@@ -113,15 +96,6 @@ class NewParked(NamedTuple):
     attempts: int = 0
     wait_s: float | None = None
     is_dead: bool = False
-
-
-class Counted(NamedTuple):
-    """Parked deliveries of a group: dead letters, due or soon due, waiting behind one of these, behind a dead one."""
-
-    dead: int
-    parked: int
-    waiting: int
-    behind_dead: int
 
 
 def receive(*, group: str, event_ids: Iterable[UUID]) -> set[UUID]:
@@ -179,25 +153,9 @@ def is_still(parked: ParkedDelivery) -> bool:
     return same.select_for_update().exists()
 
 
-def replay(ids: Collection[int]) -> list[int]:
-    """Make those of these that are dead due now, as if for the first time; gives their ids."""
-    return sorted(replayed for (replayed,) in _rows(_REPLAY, [list(ids)]))
-
-
-def discard(ids: Collection[int]) -> list[tuple[str, Queue | None]]:
-    """Delete those of these that are dead; gives the group of each, and its handler and key where it has both."""
-    rows = _rows(_DISCARD, [list(ids)])
-    return [(group, (handler, bytes(key)) if handler else None) for group, handler, key in rows]
-
-
 def horizon(*, group: str) -> datetime | None:
     """Events older than this may have been pruned from the inbox; None where nothing was pruned."""
     return InboxHorizon.objects.filter(group=group).values_list("before", flat=True).first()
-
-
-def count(*, group: str) -> Counted:
-    """What is set aside."""
-    return Counted(*_rows(_COUNT, [group])[0])
 
 
 def check_constraints() -> None:

@@ -201,17 +201,10 @@ class Seen(NamedTuple):
 def insert(record: NewRecord) -> int:
     """Write one record; gives the number of the transaction."""
     envelope = record.envelope
-    values: dict[str, Any] = {
-        "event_id": record.event_id,
-        "topic": envelope.topic,
-        "key": envelope.key,
-        "shard": shard_of(envelope.key),
-        "stream": record.stream,
-        "version": record.version,
-        "type": record.type,
-        "headers": encode_headers(envelope.headers),
-        "value": envelope.value,
-    }
+    values = record._asdict() | {
+        "topic": envelope.topic, "key": envelope.key, "shard": shard_of(envelope.key),
+        "headers": encode_headers(envelope.headers), "value": envelope.value,
+    }  # fmt: skip
     with connection.cursor() as cursor:
         cursor.execute(_INSERT, values)
         return int(cursor.fetchone()[0])

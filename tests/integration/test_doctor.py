@@ -85,10 +85,10 @@ def test_everything_is_looked_at_and_all_is_well(own_topic: str) -> None:
         "ok       auto.create.topics.enable of broker 1: false",
         f"ok       partitions of {own_topic}: 3, as pinned",
         f"ok       min.insync.replicas of {own_topic}: 1, of 1 replicas",
-        f"ok       retention.ms of {own_topic}: 7 d, of the outbox 30 d",
+        f"ok       retention.ms of {own_topic}: 7 d; outbox 30 d, inbox 30 d",
         f"ok       partitions of {own_topic}.dlq: 3, as pinned",
         f"ok       min.insync.replicas of {own_topic}.dlq: 1, of 1 replicas",
-        f"ok       retention.ms of {own_topic}.dlq: 7 d, of the outbox 30 d",
+        f"ok       retention.ms of {own_topic}.dlq: 7 d; outbox 30 d, inbox 30 d",
     ]
     assert end == ""
 
@@ -255,12 +255,13 @@ def test_of_three_replicas_two_must_be_in_sync(replicas: int, least: str, is_pro
     [
         (str(23 * 86_400_000), ""),
         (str(23 * 86_400_000 + 1), "shorten it, or set OUTBOX_RETENTION_D to 31 or more"),
+        (str(24 * 86_400_000 + 1), "shorten it, or set OUTBOX_RETENTION_D and INBOX_RETENTION_D to 32 or more"),
         ("-1", "give it a limit: the topic forgets personal data by retention"),
         (None, "allow DESCRIBE_CONFIGS on t"),
     ],
 )
-def test_the_outbox_keeps_a_week_longer_than_the_topic(keeps_ms: str | None, told: str) -> None:
-    assert topics.retention("t", keeps_ms, outbox_d=30).remedy == told
+def test_outbox_and_inbox_keep_a_week_longer_than_the_topic(keeps_ms: str | None, told: str) -> None:
+    assert topics.retention("t", keeps_ms, outbox_d=30, inbox_d=31).remedy == told
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """The operators' pages of outbox and parked deliveries: to be looked at, without the data of any event.
 
-What the one action does: `test_outbox_operations`.
+What the actions do: `test_outbox_operations`, `test_dead_letters`.
 """
 
 import pytest
@@ -10,6 +10,7 @@ from django.db import connection, transaction
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.test import RequestFactory
+from uuid_utils.compat import uuid7
 
 from events.models import OutboxRecord, ParkedDelivery
 from events.outbox.publish import publish
@@ -40,12 +41,15 @@ def one_parked() -> ParkedDelivery:
         cursor.execute("select now()")
         (now,) = cursor.fetchone()
     return ParkedDelivery.objects.create(
-        group="usercenter", handler="tell-status", topic="user.events", partition=2, offset=41, recorded_at=now,
-        key=b"user-1", headers=b"[]", value=b"very private", reason="TypeError",
+        group="usercenter", handler="tell-status", event_id=uuid7(), type="user.status_changed", topic="user.events",
+        partition=2, offset=41, recorded_at=now, key=b"user-1", headers=b"[]", value=b"very private",
+        reason="TypeError",
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(("model", "actions"), [(OutboxRecord, {"requeue_dead"}), (ParkedDelivery, set[str]())])
+@pytest.mark.parametrize(
+    ("model", "actions"), [(OutboxRecord, {"requeue_dead"}), (ParkedDelivery, {"replay", "discard"})]
+)
 def test_nothing_can_be_added_changed_or_deleted(model: type[OutboxRecord | ParkedDelivery], actions: set[str]) -> None:
     page, request = admin.site._registry[model], as_superuser()
     assert page.has_view_permission(request)
@@ -55,10 +59,11 @@ def test_nothing_can_be_added_changed_or_deleted(model: type[OutboxRecord | Park
     assert set(page.get_actions(request)) == actions
 
 
-def test_who_may_not_change_records_may_not_requeue_them() -> None:
+def test_who_may_not_change_records_may_not_requeue_replay_or_discard_them() -> None:
     request = as_superuser()
     request.user = get_user_model()(username="ann", is_superuser=False, is_staff=True)
     assert admin.site._registry[OutboxRecord].get_actions(request) == {}
+    assert admin.site._registry[ParkedDelivery].get_actions(request) == {}
 
 
 def test_the_outbox_shows_states_and_no_data() -> None:
@@ -85,3 +90,10 @@ def test_parked_deliveries_show_why_and_no_data() -> None:
     assert "tell-status" in listed
     assert "TypeError" in detail
     assert "very private" not in listed + detail
+
+
+@pytest.mark.parametrize(("state", "is_listed"), [("dead", False), ("waiting", True), ("to be retried", False)])
+def test_parked_deliveries_can_be_narrowed_to_a_state(state: str, is_listed: bool) -> None:  # noqa: FBT001 - a table
+    one_parked()
+    listed = shown(admin.site._registry[ParkedDelivery].changelist_view(as_superuser(state=state)))
+    assert ('<td class="field-handler">tell-status' in listed) == is_listed

@@ -4,14 +4,13 @@ The work is done by `outbox.requeue` and `outbox.retention`; here are words in a
 """
 
 from collections.abc import Iterator
-from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import OperationalError
-from django.utils import timezone
 
 from events.conf import EventsSettings
+from events.management.retention import kept_from
 from events.outbox import operator_store as store
 from events.outbox.partitions import Pin, pins
 from events.outbox.requeue import requeue
@@ -71,9 +70,5 @@ def _requeue(options: dict[str, Any]) -> Iterator[str]:
 
 def _prune(options: dict[str, Any]) -> Iterator[str]:
     settings = EventsSettings.current()
-    days, least = options["keep_days"], settings.least_outbox_retention_d
-    if days is None:
-        days = settings.outbox_retention_d
-    if days < least:
-        raise CommandError(f"--keep-days: {least} or more: a week longer than the topics keep theirs")
-    yield f"deleted: {prune(before=timezone.now() - timedelta(days=days))}"
+    before = kept_from(options["keep_days"], usual_d=settings.outbox_retention_d, least_d=settings.least_retention_d)
+    yield f"deleted: {prune(before=before)}"

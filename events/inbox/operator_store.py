@@ -1,0 +1,134 @@
+"""Operators' statements on the inbox, its horizon and parked deliveries; those of the consumer are in `store`.
+
+`dead_letters` and `retention` run them, and the consumer counts by them for its metrics.
+"""
+
+from collections.abc import Collection, Iterator
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from django.db import connection
+
+from events.inbox.store import Queue
+from events.models import TIMELESS_FROM
+
+_REPLAY = """
+update events_parked set attempts = 0, dead_at = null, next_attempt_at = clock_timestamp()
+where id = any(%s) and dead_at is not null returning id
+"""
+
+_DISCARD = 'delete from events_parked where id = any(%s) and dead_at is not null returning "group", handler, key'
+
+_COUNT = """
+select count(*) filter (where dead_at is not null), count(*) filter (where next_attempt_at is not null),
+    count(*) filter (where dead_at is null and next_attempt_at is null),
+    count(*) filter (where dead_at is null and next_attempt_at is null and exists (
+        select from events_parked as before
+        where before."group" = parked."group" and before.key = parked.key and before.handler = parked.handler
+            and before.id < parked.id and before.dead_at is not null))
+from events_parked as parked where "group" = %s
+"""
+
+# One after the other by the primary key: there is no list of groups, and never many.
+_NEXT_GROUP = 'select min("group") from events_inbox where "group" > %s'
+
+_MOVE_HORIZON = """
+insert into events_inbox_horizon as horizon ("group", before) values (%s, %s)
+on conflict ("group") do update set before = greatest(horizon.before, excluded.before)
+"""
+
+# Along the primary key, which goes by time: the boundary is the least id of that time. What was received late is kept
+# as long as what was received in time.
+_FORGET_EVENTS = """
+with looked_at as (
+    select event_id, received_at < %(before)s as is_old from events_inbox
+    where "group" = %(group)s and event_id > %(after)s and event_id < %(boundary)s order by event_id limit %(limit)s
+), forgotten as (
+    delete from events_inbox as record using looked_at
+    where record."group" = %(group)s and record.event_id = looked_at.event_id and looked_at.is_old
+    returning 1
+)
+select (select count(*) from forgotten), (select event_id from looked_at order by event_id desc limit 1)
+"""
+
+_FORGET_TIMELESS = """
+delete from events_inbox where "group" = %(group)s and event_id in (
+    select event_id from events_inbox
+    where "group" = %(group)s and received_at < %(before)s and event_id >= %(timeless)s limit %(limit)s)
+returning 1
+"""
+
+
+class Forgotten(NamedTuple):
+    """What one step of pruning did: how many it deleted, and the last id that it saw."""
+
+    forgotten: int
+    last: UUID
+
+
+class Counted(NamedTuple):
+    """Parked deliveries of a group: dead letters, due or soon due, waiting behind one of these, behind a dead one."""
+
+    dead: int
+    parked: int
+    waiting: int
+    behind_dead: int
+
+
+def replay(ids: Collection[int]) -> list[int]:
+    """Make those of these that are dead due now, as if for the first time; gives their ids."""
+    return sorted(replayed for (replayed,) in _rows(_REPLAY, [list(ids)]))
+
+
+def discard(ids: Collection[int]) -> list[tuple[str, Queue | None]]:
+    """Delete those of these that are dead; gives the group of each, and its handler and key where it has both."""
+    rows = _rows(_DISCARD, [list(ids)])
+    return [(group, (handler, bytes(key)) if handler else None) for group, handler, key in rows]
+
+
+def groups() -> Iterator[str]:
+    """Every group that has an inbox."""
+    group = ""
+    while True:
+        ((group,),) = _rows(_NEXT_GROUP, [group])
+        if group is None:
+            return
+        yield group
+
+
+def move_horizon(*, group: str, before: datetime) -> None:
+    """The inbox reaches back no further than this; never moved back."""
+    _run(_MOVE_HORIZON, [group, before])
+
+
+def forget_events(*, group: str, before: datetime, after: UUID, limit: int) -> Forgotten | None:
+    """Look at so many above the id `after`, of events older than `before`; delete those that were received before it.
+
+    None where there are no more. The horizon must have been moved.
+    """
+    boundary = UUID(int=int(before.timestamp() * 1000) << 80)
+    wanted = {"group": group, "before": before, "after": after, "boundary": boundary, "limit": limit}
+    ((forgotten, last),) = _rows(_FORGET_EVENTS, wanted)
+    return Forgotten(forgotten, last) if last else None
+
+
+def forget_timeless(*, group: str, before: datetime, limit: int) -> int:
+    """Delete so many records that could not be read and were received before then; gives how many."""
+    return len(_rows(_FORGET_TIMELESS, {"group": group, "before": before, "timeless": TIMELESS_FROM, "limit": limit}))
+
+
+def count(*, group: str) -> Counted:
+    """What is set aside."""
+    return Counted(*_rows(_COUNT, [group])[0])
+
+
+def _run(statement: str, parameters: Any) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+
+
+def _rows(statement: str, parameters: Any) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return list(cursor.fetchall())
