@@ -18,44 +18,13 @@ from events.inbox.group import Group
 from events.kafka import Record
 from events.models import InboxRecord, OutboxRecord, ParkedDelivery
 from events.outbox.publish import publish
-from events.routing import Delivery, Route, Routes, on
+from events.routing import Delivery, on
 from events.trace import current_trace_id
+from tests.integration.batching import GROUP, failing_on, group_of, handle, record, records, refuse, waiting
 from tests.integration.counting import ROUTES, Counted, leave_row, raw, rows
 from tests.integration.raw_records import Raw
 
 pytestmark = pytest.mark.usefixtures("effects")
-
-GROUP = "test"
-TIMESTAMP_MS = 1_795_000_000_000
-
-
-def record(source: Raw, offset: int = 0, partition: int = 0) -> Record:
-    return Record("user.events", partition, offset, TIMESTAMP_MS, source.key, source.headers, source.value)
-
-
-def records(count: int, *, partition: int = 0, name: str = "ann") -> list[Record]:
-    return [record(raw(n, name), n, partition) for n in range(count)]
-
-
-def handle(polled: list[Record], handler: Callable[[Counted, Delivery], None] = leave_row) -> Progress:
-    return batch.handle(polled, group_of(on(Counted, handler, name="tested")))
-
-
-def group_of(*routes: Route, name: str = "test") -> Group:
-    return Group(name=name, routes=Routes(*routes))
-
-
-def failing_on(n: int, how: Callable[[], object]) -> Callable[[Counted, Delivery], None]:
-    def handler(event: Counted, delivery: Delivery) -> None:
-        leave_row(event, delivery)
-        if event.n == n:
-            how()
-
-    return handler
-
-
-def refuse() -> None:
-    raise ValueError("no")
 
 
 def test_a_handlers_writes_and_the_inbox_record_commit_together() -> None:
@@ -91,12 +60,6 @@ def test_later_events_of_the_key_wait_behind_a_failed_one_and_nothing_else_does(
     assert handle([record(raw(4), 4), record(raw(5, "bob"), 5)]).settled == {("user.events", 0): 6}
     assert rows() == [("ann", 0), ("bob", 2), ("bob", 5)]
     assert waiting() == [("ann", 1, True), ("ann", 3, False), ("ann", 4, False)]
-
-
-def waiting() -> list[tuple[str, int, bool]]:
-    """Key, offset and whether it has a time of its own, of each parked delivery."""
-    parked = ParkedDelivery.objects.order_by("id")
-    return [(bytes(one.key or b"").decode(), one.offset, one.next_attempt_at is not None) for one in parked]
 
 
 def test_a_repeated_event_has_one_effect_within_a_batch_and_across_batches() -> None:
