@@ -153,6 +153,7 @@ class ParkedDelivery(models.Model):
 
     class Meta:
         db_table = "events_parked"
+        verbose_name_plural = "parked deliveries"
         constraints = [models.UniqueConstraint(name="events_parked_once", fields=["group", "handler", "event_id"])]
         indexes = [
             models.Index(name="events_parked_key", fields=["group", "key", "handler", "id"]),

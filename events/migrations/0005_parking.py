@@ -40,6 +40,7 @@ class Migration(migrations.Migration):
         migrations.AddField("parkeddelivery", "attempts", models.SmallIntegerField(db_default=0)),
         migrations.AddField("parkeddelivery", "parked_at", models.DateTimeField(db_default=events.models.ClockTime())),
         migrations.AddField("parkeddelivery", "next_attempt_at", models.DateTimeField(null=True)),
+        migrations.AlterModelOptions("parkeddelivery", options={"verbose_name_plural": "parked deliveries"}),
         migrations.RemoveConstraint("parkeddelivery", "events_parked_once"),
         migrations.AddConstraint(
             "parkeddelivery",
