@@ -202,3 +202,10 @@ def test_only_what_has_handlers_is_received() -> None:
         "send_user_events.dlq": ["dead-letter"],
         "send_doors": ["door.opened"],
     }
+
+
+def test_a_class_whose_topic_is_not_configured_is_left_out() -> None:
+    described = document([UserRegistered, Silent], ROUTES, {"user_events": "u"})
+
+    assert described["components"]["messages"].keys() == {"user.registered", "dead-letter"}
+    assert described["components"]["schemas"].keys() == {"event-headers", "UserRegistered"}
