@@ -21,8 +21,12 @@ run: setup ## Run all processes in the foreground on port 8080 (PORT=… changes
 demo: setup ## Show the whole way of each event, on real parts, and end
 	@$(BIN)/python -m devstack demo
 
+# Tests wait more than they compute, so there are more workers than cores; each starts parts of its own, which a run that
+# ARGS narrows has no time for.
+SPREAD = $(if $(ARGS),,-n 3 --dist worksteal)
+
 test: setup ## Run the test suite on real parts (ARGS="-k name" narrows it)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(SPREAD) $(ARGS)
 
 bench: setup ## Measure the relay beside the raw client (ARGS=--quick for a short run)
 	@$(BIN)/python -m benchmarks relay $(ARGS)
@@ -93,4 +97,4 @@ NEXT_WITHOUT := --ignore tests/faults --ignore tests/properties --ignore tests/i
 test-next: ## Run the suite on the newest Django, where a Python >= 3.12 is found
 	@python="$$($(find_next_python))"; \
 	if [ -z "$$python" ]; then echo "test-next was not run: no Python 3.12 or newer on PATH or under ~/.pyenv/versions"; exit 0; fi; \
-	$(MAKE) --no-print-directory .venv-next/installed NEXT_PYTHON="$$python" && .venv-next/bin/python -m pytest $(NEXT_WITHOUT) $(ARGS)
+	$(MAKE) --no-print-directory .venv-next/installed NEXT_PYTHON="$$python" && .venv-next/bin/python -m pytest $(SPREAD) $(NEXT_WITHOUT) $(ARGS)

@@ -1,9 +1,11 @@
 """Real parts for a test run: the pytest plugin of `-p tests.parts`, first of all to act.
 
 Before pytest-django reads the settings it starts a stack of this run's own and puts its addresses into the
-environment; after the last test it takes the stack down. A run that only lists things starts nothing.
+environment; after the last test it takes the stack down. A run that only lists things starts nothing. Where
+pytest-xdist spreads tests over workers (`-n`), each of these is such a run; the one that hands them out starts nothing.
 """
 
+import argparse
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -29,9 +31,21 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]
     os.environ |= {"DEBUG": "on", "KAFKA_CONSUMER_FROM": "earliest"}
     if any(getattr(options, option, False) for option in _LISTING_ONLY):
         os.environ |= _NOBODY_THERE | os.environ
+    elif _hands_out(options):
+        # The workers inherit the environment, and an address in it would be taken for one that was given.
+        with pytest.MonkeyPatch.context() as only_here:
+            for name in _NOBODY_THERE.keys() - os.environ.keys():
+                only_here.setenv(name, _NOBODY_THERE[name])
+            return (yield)
     else:
         os.environ |= _start(early_config).environ
     return (yield)
+
+
+def _hands_out(options: argparse.Namespace) -> bool:
+    """Whether this process runs no test itself: workers do (under a debugger there are none)."""
+    is_worker = "PYTEST_XDIST_WORKER" in os.environ
+    return not is_worker and bool(getattr(options, "numprocesses", None)) and not options.usepdb
 
 
 def _start(config: pytest.Config) -> Stack:
