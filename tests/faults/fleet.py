@@ -150,7 +150,17 @@ class Fleet:
         return self._ask("select count(*) from pg_stat_activity where application_name = %s", process.name) > 0
 
     def reading_port(self, process: Process) -> int:
-        """The port from which PostgreSQL sees the process's reading connection come; 0 while it has none."""
+        """The port from which PostgreSQL sees the process's reading connection come; waits until it reads."""
+        seen = [0]
+
+        def is_seen() -> bool:
+            seen.append(self._reading_port(process))
+            return seen[-1] > 0
+
+        self.wait(is_seen)
+        return seen[-1]
+
+    def _reading_port(self, process: Process) -> int:
         query = (
             "select coalesce(max(client_port), 0) from pg_stat_activity"
             " where application_name = %s and query like '%%pg_current_snapshot%%'"  # the one statement that reads

@@ -223,9 +223,9 @@ def test_the_connection_that_reads_is_half_open(scene: Scene, parts: Stack) -> N
         url = proxy.url(scene.fleet.database_url)
         stuck, _ = scene.begins({"DATABASE_URL": url, "DATABASE_DIRECT_URL": url})
         stuck.may_end()
-        scene.fleet.wait(lambda: scene.fleet.reading_port(stuck))
+        reading = scene.fleet.reading_port(stuck)
         with scene.fault(recovers_within_s=5):
-            proxy.half_open_only(scene.fleet.reading_port(stuck))
+            proxy.half_open_only(reading)
             scene.fleet.wait_until_pending(300)  # its share waits, while it still has it
             owed = scene.fleet.newest()
             scene.fleet.wait(lambda: scene.fleet.pending(up_to=owed) == 0)  # the other one has taken all over
@@ -243,11 +243,11 @@ def test_a_relay_that_hangs_ends_itself_and_one_that_was_paused_for_as_long_does
         hanging, paused = scene.begins(behind, start=scene.fleet.impatient_relay)
         scene.another()
         hanging.may_end()
-        scene.fleet.wait(lambda: scene.fleet.reading_port(hanging))
+        reading = scene.fleet.reading_port(hanging)
         with scene.fault(recovers_within_s=5):
             said = len(owning(paused))
             paused.pause()
-            proxy.half_open_only(scene.fleet.reading_port(hanging))
+            proxy.half_open_only(reading)
             scene.fleet.wait(lambda: not hanging.is_alive, within_s=HANGS_MOST_S)
             paused.resume()
             scene.fleet.wait(lambda: owning(paused)[said:][-1:] == [32])  # half of all is its again

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import StringIO
 from itertools import count
@@ -16,6 +16,7 @@ from typing import Any
 
 from django.db import connections
 from kafka import KafkaConsumer  # type: ignore[import-untyped]  # ships no types
+from kafka.errors import CommitFailedError, RebalanceInProgressError  # type: ignore[import-untyped]  # as above
 
 from events.conf import EventsSettings
 from tests.integration.relaying import CHECKOUT, LIMIT_S, Noted, commit, database_url
@@ -69,7 +70,9 @@ class Member:
                 n = Noted.from_json(record.value).n
                 self.has_read.append(Read(record.key.decode(), n, record.partition))
             if polled:
-                self._consumer.commit(timeout_ms=5_000)
+                # In a rebalance nothing can be committed; what was read comes again after it.
+                with suppress(RebalanceInProgressError, CommitFailedError):
+                    self._consumer.commit(timeout_ms=5_000)
         self._consumer.close(timeout_ms=3_000)
 
     def start(self) -> None:
