@@ -4,7 +4,7 @@ The last ones need the database: `migrate`, `check --database default` and, befo
 `doctor` looks at more.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.apps import AppConfig
@@ -13,6 +13,7 @@ from django.db import DEFAULT_DB_ALIAS
 
 from events.conf import EventsSettings, required_names
 from events.doctor import database
+from events.event import Event
 from events.routing import event_classes
 
 
@@ -42,6 +43,23 @@ def check_every_event_is_routed(app_configs: Sequence[AppConfig] | None, **optio
         *(Error(f"{one.type}: EVENTS TOPICS has no {one.topic!r}", obj=one, id="events.E004")
           for one in event_classes() if one.topic not in settings.topics),
     ]  # fmt: skip
+
+
+@register
+def check_every_version_can_be_read(app_configs: Sequence[AppConfig] | None, **options: Any) -> list[CheckMessage]:
+    """From each version that an event class ever had there is an upcaster, and from no other."""
+    hint = "Event.upcasters has one for each version from 1 to schema_version - 1."
+    return [
+        Error(f"{one.type}: {told} version {version}", hint=hint, obj=one, id="events.E006")
+        for one in event_classes()
+        for version, told in _wrong_upcasters(one)
+    ]
+
+
+def _wrong_upcasters(event: type[Event]) -> Iterator[tuple[int, str]]:
+    past = set(range(1, event.schema_version))
+    yield from ((version, "no upcaster from") for version in sorted(past - event.upcasters.keys()))
+    yield from ((version, "an upcaster from") for version in sorted(event.upcasters.keys() - past))
 
 
 @register(Tags.database)

@@ -4,10 +4,13 @@ An app declares its facts as subclasses (see `accounts/event_types.py`); `envelo
 carries and back. The JSON Schema of a class is generated from its members.
 """
 
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Self
 
 import msgspec
+
+from events.errors import EventsError
 
 # Erasure replaces these members by null wherever a record is kept, so a reader must take null.
 PersonalStr = Annotated[str | None, msgspec.Meta(extra_json_schema={"x-personal": True})]
@@ -16,16 +19,30 @@ PersonalStr = Annotated[str | None, msgspec.Meta(extra_json_schema={"x-personal"
 Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
+# From the members of one version to those of the next; pure.
+Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+class UnknownVersion(EventsError):
+    """Data of a version that this class cannot read: later than its own, or with no upcaster on the way to it."""
+
+
+class UpcasterFailed(EventsError):
+    """An upcaster raised; the message says which and what kind of error, never the content."""
+
+
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     """One fact, past tense. Members are the data on the wire; unknown ones are ignored when read.
 
     Class attributes: `type` is its name on the wire; `schema_version` counts breaking changes of the data;
     `topic` is a key of EVENTS["TOPICS"]; `stream`, where set, names the table whose row change this
     event announces (the row's triggers look for it), and then `stream_version` must be given.
+    `upcasters` lift old data: the one under n turns the members of version n into those of n + 1; the key must stay.
     """
 
     type: ClassVar[str]
     schema_version: ClassVar[int] = 1
+    upcasters: ClassVar[Mapping[int, Upcaster]] = {}
     topic: ClassVar[str]
     stream: ClassVar[str | None] = None
 
@@ -44,9 +61,27 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.json.encode(self)
 
     @classmethod
-    def from_json(cls, value: bytes) -> Self:
-        """Read data back. Raises msgspec.ValidationError or msgspec.DecodeError."""
+    def from_json(cls, value: bytes, *, version: int | None = None) -> Self:
+        """Read data of `version` (None: the class's own) back.
+
+        Raises UnknownVersion, UpcasterFailed, or ValueError: msgspec.ValidationError, msgspec.DecodeError, no UTF-8.
+        """
+        if version is not None and version != cls.schema_version:
+            value = cls._lifted(value, version)
         return msgspec.json.decode(value, type=cls)
+
+    @classmethod
+    def _lifted(cls, value: bytes, version: int) -> bytes:
+        steps = range(version, cls.schema_version)
+        if not steps or any(step not in cls.upcasters for step in steps):
+            raise UnknownVersion(f"{cls.type} of version {version}")
+        members = msgspec.json.decode(value, type=dict[str, Any])
+        try:
+            for step in steps:
+                members = cls.upcasters[step](members)
+            return msgspec.json.encode(members)
+        except Exception as error:
+            raise UpcasterFailed(f"upcaster of version {step}, {type(error).__name__}") from error
 
     @classmethod
     def json_schema(cls) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """Reading: `inbox.consumer` owns one `Consumer` and decides where it starts."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
+import msgspec
 from kafka import (  # type: ignore[import-untyped]  # ships no types
     ConsumerRebalanceListener,
     KafkaConsumer,
@@ -24,9 +24,11 @@ _LOOK_FOR_PARTITIONS_EVERY_S = 30
 _CLOSE_WITHIN_S = 3.0
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One record as it was read; `timestamp_ms` is Kafka's, in milliseconds since 1970 UTC."""
+class Record(msgspec.Struct, frozen=True):
+    """One record as it was read; `timestamp_ms` is Kafka's, in milliseconds since 1970 UTC.
+
+    `flaw`, where set, is why it could not be read whole: a stable word, a colon and the part.
+    """
 
     topic: str
     partition: int
@@ -35,6 +37,7 @@ class Record:
     key: bytes | None
     headers: Headers
     value: bytes | None
+    flaw: str = ""
 
 
 class Assignments(Protocol):

@@ -105,7 +105,13 @@ def changed(name: str, value: bytes | None) -> Headers:
         (changed("ce_dataschema", b"https://users.example/schemas/x/-1"), "does not end in a version"),
         (changed("ce_dataschema", "https://users.example/schemas/x/٣".encode()), "does not end in a version"),
         ([*HEADERS, ("ce_id", b"01920f3e-7b1a-7cc3-98c4-dc0c0c07398f")], "header ce_id stands twice"),
+        (changed("traceparent", b"\xff"), "header traceparent is not UTF-8 text"),
+        (changed("content-type", b"application/avro"), "content-type is not application/json"),
         ([*HEADERS, ("other", None)], "header other is not UTF-8 text"),
+        ([*HEADERS, ("other", b"1"), ("other", b"1")], "header other stands twice"),
+        ([*HEADERS, *((f"h{n}", b"") for n in range(56))], "too-large: number of headers"),
+        ([*HEADERS, ("other", b"x" * 16_384)], "too-large: headers"),
+        ([*HEADERS, ("x" * 16_385, b"")], "too-large: headers"),
     ],
 )
 def test_what_is_no_event_of_ours_is_refused_by_name(headers: Headers, told: str) -> None:
@@ -122,10 +128,18 @@ def test_a_record_without_key_or_value_is_refused(key: bytes | None, value: byte
         open_envelope(key=key, headers=HEADERS, value=value)
 
 
-def test_a_message_about_a_strange_header_is_short() -> None:
+def test_a_strange_header_s_name_is_told_short_and_without_what_moves_a_screen() -> None:
     with pytest.raises(UnreadableEnvelope) as refused:
-        open_envelope(key=b"k", headers=[("x" * 10_000, b"\xff")], value=b"{}")
-    assert len(str(refused.value)) < 120
+        open_envelope(key=b"k", headers=[("\x1b[2J\n" + "x" * 10_000, b"\xff")], value=b"{}")
+    assert str(refused.value) == f"unreadable: header \ufffd[2J\ufffd{'x' * 59} is not UTF-8 text"
+
+
+def test_foreign_headers_within_the_limits_and_a_charset_do_no_harm() -> None:
+    headers = [
+        *changed("content-type", b"application/json; charset=utf-8"),
+        *((f"h{n}", b"\xc3\xbc") for n in range(55)),
+    ]
+    assert open_envelope(key="k\u00e4se".encode(), headers=headers, value=b"{}").id == EVENT_ID
 
 
 @given(
