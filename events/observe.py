@@ -6,7 +6,7 @@ data, and `marker=kafka`.
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -49,6 +49,17 @@ DEAD_LETTERS = Counter(
     "kafka_consumer_dead_letters_total",
     "Deliveries and records given up, by the first word of the reason.",
     ["topic", "reason"],
+)
+LAG = Gauge(
+    "kafka_consumer_lag_records",
+    "Records that lie behind what is settled, of each partition that this member has.",
+    ["topic", "partition"],
+)
+SET_ASIDE = Gauge(
+    "inbox_set_aside_deliveries",
+    "Deliveries of the group that are set aside: `parked` until their next attempt, `waiting` behind another of their"
+    " key, waiting `behind-dead` letters, or `dead`. Every member tells the same.",
+    ["state"],
 )
 UNKNOWN = "unknown"
 NO_HANDLER = "none"
@@ -152,6 +163,34 @@ def record_handled_after(*, topic: str, recorded_ms: Sequence[int]) -> None:
     histogram = HANDLED_AFTER.labels(topic)
     for at_ms in recorded_ms:
         histogram.observe(max(now - at_ms / 1000, 0))
+
+
+def record_partitions(places: Collection[tuple[str, int]]) -> None:
+    """This consumer has these partitions from now on, and no others."""
+    _write(logging.INFO, "consumer owns", partitions=[f"{topic}/{number}" for topic, number in sorted(places)])
+
+
+def record_lag(records: Mapping[tuple[str, int], int]) -> None:
+    """So many records of each partition are not settled; those of no other are told any more."""
+    labels = {(topic, str(number)): behind for (topic, number), behind in records.items()}
+    before = [tuple(sample.labels.values()) for metric in LAG.collect() for sample in metric.samples]
+    for told in before:
+        if told not in labels:
+            LAG.remove(*told)
+    for told, behind in labels.items():
+        LAG.labels(*told).set(behind)
+
+
+def record_set_aside(*, dead: int, parked: int, waiting: int, behind_dead: int) -> None:
+    """What is set aside in this group; `waiting` includes those behind dead letters."""
+    states = {"dead": dead, "parked": parked, "waiting": waiting - behind_dead, "behind-dead": behind_dead}
+    for state, deliveries in states.items():
+        SET_ASIDE.labels(state).set(deliveries)
+
+
+def record_round_hangs(*, stack: str, looks: int, exit_code: int) -> None:
+    """The consumer's loop did not move for so many looks at it; the process ends. `stack` is where it stands."""
+    _write(logging.CRITICAL, "consumer hangs", looks=looks, exit_code=exit_code, stack=stack)
 
 
 def record_handled_many(*, deliveries: int) -> None:

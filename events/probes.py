@@ -18,9 +18,13 @@ STALLED_AFTER_S = 30.0
 
 
 class Health:
-    """What the loop says of itself: when it last went round, and which part it is waiting for."""
+    """What the loop says of itself: when it last went round, and which part it is waiting for.
 
-    def __init__(self) -> None:
+    `step_most_s`: how long one round may take without anything being wrong, if that is more than 30 s.
+    """
+
+    def __init__(self, *, step_most_s: float = 0.0) -> None:
+        self._step_most_s = step_most_s
         self._went_round = time.monotonic()
         self._missing: str | None = "start"
 
@@ -30,20 +34,25 @@ class Health:
         self._missing = missing
 
     @property
+    def went_round_at(self) -> float:
+        """When the loop last made a step, on the monotonic clock."""
+        return self._went_round
+
+    @property
     def is_alive(self) -> bool:
-        """The loop went round within the last 30 s."""
-        return time.monotonic() - self._went_round < STALLED_AFTER_S
+        """The loop went round within the last 30 s, or as long as one of its rounds may take."""
+        return time.monotonic() - self._went_round < max(STALLED_AFTER_S, self._step_most_s)
 
     @property
     def missing(self) -> str | None:
-        """The part that is away, or None when ready."""
-        return self._missing
+        """The part that is away, `loop` after 30 s without a step, or None when ready."""
+        return self._missing if time.monotonic() - self._went_round < STALLED_AFTER_S else "loop"
 
 
 @contextmanager
-def probes(host: str, port: int) -> Iterator[Health]:
+def probes(host: str, port: int, *, step_most_s: float = 0.0) -> Iterator[Health]:
     """Serve until the block ends. Port 0 takes a free one, which is logged. Raises CommandError: port taken."""
-    health = Health()
+    health = Health(step_most_s=step_most_s)
     server = _server(host, port, health)
     threading.Thread(target=server.serve_forever, name="probes", daemon=True).start()
     observe.record_probes_open(port=server.server_port)
@@ -89,7 +98,7 @@ def _answer(path: str, health: Health) -> tuple[int, str, bytes]:
     if path == "/healthz":
         return _state(None if health.is_alive else "loop")
     if path == "/readyz":
-        return _state(health.missing if health.is_alive else "loop")
+        return _state(health.missing)
     return 404, "application/problem+json", b'{"title": "Not found", "status": 404, "code": "not-found"}'
 
 

@@ -89,13 +89,17 @@ TEMPLATES = [
 # Parts -------------------------------------------------------------------------------------------------------
 # A process that hangs inside a transaction would block its rows' and keys' next writers: PostgreSQL ends it.
 _TIMEOUTS = "-c idle_in_transaction_session_timeout=10s -c statement_timeout=30s -c lock_timeout=15s"
+# And the statement of a process that is gone, within half a second, wherever it waits.
+_TIMEOUTS += " -c client_connection_check_interval=500"
+# A cut, or a server that is gone without a word, is noticed within some 10 s.
+_NOTICE_CUTS = {"tcp_user_timeout": 10_000, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3}
 DATABASE_URL = env.str("DATABASE_URL", default="postgres://postgres@localhost:5432/usercenter")
 DATABASES: dict[str, dict[str, Any]] = {
     "default": env.database("DATABASE_URL", default=DATABASE_URL)
     | {
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {"connect_timeout": 5, "options": _TIMEOUTS},
+        "OPTIONS": {"connect_timeout": 5, "options": _TIMEOUTS, **_NOTICE_CUTS},
     }
 }
 REDIS_URL = env.str("REDIS_URL", default="redis://localhost:6379/0")

@@ -6,6 +6,7 @@ topics change under it: docs/decisions/kafka-client.md.
 """
 
 import time
+from collections import deque
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
@@ -23,31 +24,35 @@ from events.probes import Health
 from events.stop import Stop
 
 _POLL_S = 0.5  # how long a signal may go unseen
-_COMMIT_WITHIN_S = 2.0
 _RETRY_WITHIN_S = 0.5  # between two polls
 _LOOK_EVERY_S = 5.0
-_LOOK_WITHIN_S = 1.0
 
 
-class Lost:
-    """Notes which partitions were lost: told on the client's own thread, taken between two polls."""
+class Gone:
+    """Notes which partitions went, even if they came back: told on the client's own thread, taken between two polls.
+
+    Whoever had them meanwhile may have gone on, so nothing that is known of them here holds any more.
+    """
 
     def __init__(self) -> None:
-        self._places: frozenset[Place] = frozenset()
+        self._noted: deque[frozenset[Place]] = deque()  # its ends are safe to use from two threads
 
     def assigned(self, places: frozenset[Place]) -> None:
         """Nothing to note: a partition without a position makes the next poll say so."""
 
     def revoked(self, places: frozenset[Place]) -> None:
-        """Nothing to note: the assignment tells which of them are gone once the group has settled."""
+        """All of this member's, at every rebalance."""
+        self._noted.append(places)
 
     def lost(self, places: frozenset[Place]) -> None:
-        """Another member may have gone on with these already, even if they come back."""
-        self._places |= places
+        """Without having been asked: the group took this member for dead."""
+        self._noted.append(places)
 
     def take(self) -> frozenset[Place]:
-        """What was lost since the last call."""
-        places, self._places = self._places, frozenset()
+        """What went since the last call."""
+        places: frozenset[Place] = frozenset()
+        while self._noted:
+            places |= self._noted.popleft()
         return places
 
 
@@ -56,13 +61,14 @@ class Consumer:
 
     def __init__(self, *, settings: EventsSettings, topics: Sequence[str], group: Group, health: Health) -> None:
         self._settings = settings
+        self._topics = topics
         self._group = group
         self._health = health
-        self._lost = Lost()
-        self._kafka = KafkaConsumer(settings, topics=topics, assignments=self._lost)
+        self._gone = Gone()
+        self._kafka = KafkaConsumer(settings, topics=topics, assignments=self._gone)
+        self._offsets = positions.Offsets(self._kafka)
         self._holds = Holds()
-        self._settled: dict[Place, int] = {}
-        self._committed: dict[Place, int] = {}
+        self._owned: frozenset[Place] = frozenset()  # as the log was told
         self._expects_failures = False
         self._commit_at = self._look_at = self._retry_at = 0.0
         self._retries_in_vain = 0
@@ -73,17 +79,21 @@ class Consumer:
         """Go on until asked to stop; with `once`, until the end of what was there at the start."""
         end = positions.End(self._kafka) if once else None
         try:
-            while not stop.is_asked and not (end and end.is_reached(self._settled)):
-                self._go_round(stop)
+            while not stop.is_asked and not self._go_round(stop, end):
+                pass
         finally:
             self._finish()
 
-    def _go_round(self, stop: Stop) -> None:
+    def _go_round(self, stop: Stop, end: positions.End | None) -> bool:
+        """Gives whether the end is reached."""
+        is_over = False
         try:
             self._take(self._poll())
-            self._retry_when_due()
+            if not stop.is_asked:
+                self._retry_when_due()
             self._commit_when_due()
             self._look_when_due()
+            is_over = end is not None and end.is_reached(self._offsets.settled)
         except Rebalanced:
             pass  # the next poll tells what is ours
         except BrokersAway:
@@ -91,6 +101,7 @@ class Consumer:
         except Permanent as error:  # a permission or a topic: somebody may give it yet
             observe.record_refused(reason=f"{type(error).__name__}: {error}", wait_s=self._wait(stop))
         self._health.went_round(missing=self._missing())
+        return is_over
 
     def _poll(self) -> list[Record]:
         self._kafka.resume(self._kafka.assignment() - self._holds.waiting())
@@ -101,16 +112,25 @@ class Consumer:
         except OffsetOutOfRange as error:
             self._forget(error.places)
             positions.begin_again(self._kafka, error.places)
+        finally:
+            self._follow_assignment()
         return []
 
+    def _follow_assignment(self) -> None:
+        """A position belongs to the present assignment alone."""
+        mine = self._kafka.assignment()
+        self._forget(self._gone.take() | (self._offsets.settled.keys() | self._holds.places()) - mine)
+        if mine != self._owned:
+            self._owned = mine
+            self._look_at = 0.0
+            observe.record_partitions(mine)
+
     def _take(self, records: Sequence[Record]) -> None:
-        gone = (self._settled.keys() | self._holds.places()) - self._kafka.assignment()
-        self._forget(gone | self._lost.take())
+        close_old_connections()
+        reset_queries()
         if not records:
             return
         self._failures = 0
-        close_old_connections()
-        reset_queries()
         progress = batch.handle(records, self._group, carefully=self._expects_failures)
         self._expects_failures = progress.had_failures
         self._note(progress)
@@ -127,7 +147,7 @@ class Consumer:
             observe.record_waiting(part=away.part, wait_s=wait_s)
 
     def _note(self, progress: batch.Progress) -> None:
-        self._settled |= progress.settled
+        self._offsets.note(progress.settled)
         self._holds.forget(progress.settled)
         for place, offset in progress.unsettled.items():
             with suppress(Rebalanced):  # another member's by now; the others' positions must go back all the same
@@ -144,19 +164,13 @@ class Consumer:
     def _commit_when_due(self) -> None:
         if time.monotonic() >= self._commit_at:
             self._commit_at = time.monotonic() + self._settings.consumer_commit_interval_ms / 1000
-            self._commit()
-
-    def _commit(self) -> None:
-        news = dict(self._settled.items() - self._committed.items())
-        if news:
-            self._kafka.commit(news, timeout_s=_COMMIT_WITHIN_S)
-            self._committed |= news
+            self._offsets.commit()
 
     def _look_when_due(self) -> None:
         """Ask a broker for something: a poll says nothing of brokers that are away."""
         if self._failures or time.monotonic() >= self._look_at:
             self._look_at = time.monotonic() + _LOOK_EVERY_S
-            self._kafka.end_offsets(self._kafka.assignment(), timeout_s=_LOOK_WITHIN_S)
+            observe.record_lag(self._offsets.behind())
             self._failures = 0
 
     def _wait(self, stop: Stop) -> float:
@@ -166,19 +180,17 @@ class Consumer:
         return wait_s
 
     def _missing(self) -> str | None:
-        if self._failures or not self._kafka.assignment():
+        if self._failures or not (self._owned or self._kafka.stands_by(self._topics)):
             return "kafka"
         return self._holds.away or self._retry_away
 
     def _forget(self, places: Iterable[Place]) -> None:
-        """Commit nothing of these any more."""
-        for place in places:
-            self._settled.pop(place, None)
-            self._committed.pop(place, None)
+        self._offsets.forget(places)
         self._holds.forget(places)
 
     def _finish(self) -> None:
         # What cannot be committed now comes again, and the inbox knows it.
         with suppress(EventsError):
-            self._commit()
+            self._offsets.commit()
         self._kafka.close()
+        observe.record_lag({})

@@ -1,14 +1,53 @@
-"""Where reading begins and ends: the client is told to decide nothing by itself, so all of it is decided here.
+"""Where reading begins, how far it came and where it ends: the client decides nothing by itself.
 
-`consumer` calls this when a poll says that partitions have no offset, or one that lies outside the log.
+`consumer` calls this when a poll says that partitions have no offset, or one that lies outside the log; and keeps here
+what it may commit.
 """
 
 from collections.abc import Iterable, Mapping
 
 from events import observe
-from events.kafka import BrokersAway, Consumer, Place, Rebalanced
+from events.kafka import Consumer, Place, Rebalanced
 
 _WITHIN_S = 5.0
+_COMMIT_WITHIN_S = 2.0
+_LOOK_WITHIN_S = 1.0
+
+
+class Offsets:
+    """How far the partitions of this member are settled, and how far the group knows it."""
+
+    def __init__(self, kafka: Consumer) -> None:
+        self._kafka = kafka
+        self.settled: dict[Place, int] = {}
+        self._committed: dict[Place, int] = {}
+
+    def note(self, settled: Mapping[Place, int]) -> None:
+        """The next offset of each of these is settled up to here."""
+        self.settled |= settled
+
+    def commit(self) -> None:
+        """Commit what is settled and was not committed yet. Raises Rebalanced, BrokersAway."""
+        news = dict(self.settled.items() - self._committed.items())
+        if news:
+            self._kafka.commit(news, timeout_s=_COMMIT_WITHIN_S)
+            self._committed |= news
+
+    def forget(self, places: Iterable[Place]) -> None:
+        """Commit nothing of these any more: another member may have gone on from where this one was."""
+        for place in places:
+            self.settled.pop(place, None)
+            self._committed.pop(place, None)
+
+    def behind(self) -> dict[Place, int]:
+        """How many records of each partition are not settled, by what a broker says now. Raises BrokersAway."""
+        ends = self._kafka.end_offsets(self._kafka.assignment(), timeout_s=_LOOK_WITHIN_S)
+        for place in ends.keys() - self.settled.keys() - self._committed.keys():
+            begun_at = self._kafka.committed(place, timeout_s=_LOOK_WITHIN_S)
+            if begun_at is not None:
+                self._committed[place] = begun_at
+        done = self._committed | self.settled
+        return {place: max(end - done[place], 0) for place, end in ends.items() if place in done}
 
 
 def begin(kafka: Consumer, places: Iterable[Place], *, start_from: str) -> None:
@@ -61,13 +100,10 @@ class End:
         self._ends: dict[Place, int] = {}
 
     def is_reached(self, settled: Mapping[Place, int]) -> bool:
-        """Whether all of it is settled, in this run or before; not while nothing is assigned or nobody answers."""
+        """Whether all of it is settled, in this run or before; not while nothing is assigned. Raises BrokersAway."""
         mine = self._kafka.assignment()
-        try:
-            self._ends |= self._kafka.end_offsets(mine - self._ends.keys(), timeout_s=_WITHIN_S)
-            return bool(mine) and all(self._reached(place, settled) >= self._ends[place] for place in mine)
-        except BrokersAway:
-            return False
+        self._ends |= self._kafka.end_offsets(mine - self._ends.keys(), timeout_s=_WITHIN_S)
+        return bool(mine) and all(self._reached(place, settled) >= self._ends[place] for place in mine)
 
     def _reached(self, place: Place, settled: Mapping[Place, int]) -> int:
         if place in settled:

@@ -6,7 +6,7 @@ in one transaction; what waited behind it is due then, in order. docs/decisions/
 
 import time
 
-from django.db import transaction
+from django.db import Error, transaction
 
 from events.inbox import parking, store, telling
 from events.inbox.batch import deliver_new
@@ -46,7 +46,7 @@ def _retry_next(group: Group) -> ParkedDelivery | Away | None:
     except Exception as error:  # noqa: BLE001 - the border: the commit runs what handlers left for it, too
         if parked is None or (database_is_away(error) and not isinstance(error, Undone)):
             return Away("database", error)
-        _note_failure(parked, error.failed if isinstance(error, Undone) else Failed(error), group)
+        return _note_failure(parked, error.failed if isinstance(error, Undone) else Failed(error), group) or parked
     if deliveries:
         telling.tell_deliveries(deliveries)
     return parked
@@ -102,10 +102,16 @@ def _fail(parked: ParkedDelivery, failed: Failed, group: Group) -> None:
         store.promote(group=group.name, queue=(route.name, record.key or b""), goes_on=True)
 
 
-def _note_failure(parked: ParkedDelivery, failed: Failed, group: Group) -> None:
+def _note_failure(parked: ParkedDelivery, failed: Failed, group: Group) -> Away | None:
     """In a transaction of its own: that of the attempt is gone. Whoever has it in hand by now notes for himself."""
-    with transaction.atomic(durable=True), collecting() as collected:
-        if store.is_still(parked):
-            _fail(parked, failed, group)
-        collected.write()
+    try:
+        with transaction.atomic(durable=True), collecting() as collected:
+            if store.is_still(parked):
+                _fail(parked, failed, group)
+            collected.write()
+    except Error as error:
+        if database_is_away(error):
+            return Away("database", error)
+        raise
     telling.tell_retry_failed(parked, failed)
+    return None

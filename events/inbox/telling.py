@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from django.utils import timezone
 
 from events import observe
+from events.inbox import store
 from events.inbox.deliveries import Deliveries
 from events.inbox.delivery import Done, Failed
 from events.inbox.opening import Incoming, Opened, Unknown
@@ -39,10 +40,12 @@ def tell_deliveries(deliveries: Deliveries) -> None:
 
 def tell_retry_failed(parked: ParkedDelivery, failed: Failed) -> None:
     """A retry whose transaction is gone."""
-    observe.record_delivery_failed(
-        failed.error, topic=parked.topic, event_id=parked.event_id, event_type=parked.type or observe.UNKNOWN,
-        handler=parked.handler or observe.NO_HANDLER,
-    )  # fmt: skip
+    traceparent = dict(store.record_of(parked).headers).get("traceparent", b"")
+    with following(traceparent.decode("ascii", "replace")):
+        observe.record_delivery_failed(
+            failed.error, topic=parked.topic, event_id=parked.event_id, event_type=parked.type or observe.UNKNOWN,
+            handler=parked.handler or observe.NO_HANDLER,
+        )  # fmt: skip
 
 
 def _tell_settled(opened: Sequence[Opened]) -> None:

@@ -10,7 +10,7 @@ from kafka import (  # type: ignore[import-untyped]  # ships no types
     TopicPartition,
 )
 from kafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor  # type: ignore[import-untyped]  # as above
-from kafka.structs import OffsetAndMetadata  # type: ignore[import-untyped]  # as above
+from kafka.structs import MemberState, OffsetAndMetadata  # type: ignore[import-untyped]  # as above
 
 from events.conf import EventsSettings
 from events.envelope import Headers
@@ -85,8 +85,15 @@ class Consumer:
         return places_of(self._client.assignment())
 
     def partitions_of(self, topic: str) -> frozenset[Place]:
-        """All partitions of a topic, whoever owns them."""
-        return frozenset((topic, number) for number in self._client.partitions_for_topic(topic))
+        """All partitions of a topic that are known, whoever owns them."""
+        # The client's own way asks the brokers for all topics where this one is unknown, and waits without a limit.
+        known = self._client._cluster.partitions_for_topic(topic)  # noqa: SLF001 - as said
+        return frozenset((topic, number) for number in known or ())
+
+    def stands_by(self, topics: Iterable[str]) -> bool:
+        """Whether this member has no partition since the others have them all, rather than since nobody answers."""
+        is_settled = self._client.group_metadata().state == MemberState.STABLE
+        return is_settled and not self.assignment() and all(self.partitions_of(topic) for topic in topics)
 
     def committed(self, place: Place, *, timeout_s: float) -> int | None:
         """The group's offset, or None where it has none. Raises BrokersAway."""

@@ -3,21 +3,20 @@
 `relay_outbox` wraps the loop in both. They run beside it on threads of their own, so that a slow count slows nothing.
 """
 
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TextIO
 
 from events import observe
 from events.outbox import store
 from events.outbox.session import DatabaseAway, Session
+from events.repeating import repeated
 
 _MEASURE_EVERY_S = 5.0
 _SHARE_OF_TIME = 0.01  # that counting may take
 _COUNT_MOST = 1_000_000
 _SHOW_EVERY_S = 0.5
-_JOIN_WITHIN_S = 5.0
 
 
 @contextmanager
@@ -31,7 +30,7 @@ def backlog_measured(url: str) -> Iterator[None]:
             observe.record_backlog(**store.backlog(session, at_most=_COUNT_MOST)._asdict())
         return max(_MEASURE_EVERY_S, (time.monotonic() - began_at) / _SHARE_OF_TIME)
 
-    with _repeated(measure):
+    with repeated(measure):
         yield
     session.close()
 
@@ -51,25 +50,7 @@ def progress_shown(terminal: TextIO) -> Iterator[None]:
         terminal.flush()
         return _SHOW_EVERY_S
 
-    with _repeated(show):
+    with repeated(show):
         yield
     show()
     terminal.write("\n")
-
-
-@contextmanager
-def _repeated(step: Callable[[], float]) -> Iterator[None]:
-    """`step` gives how long to wait for the next one."""
-    is_over = threading.Event()
-
-    def run() -> None:
-        while not is_over.wait(step()):
-            pass
-
-    thread = threading.Thread(target=run, name=step.__name__, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        is_over.set()
-        thread.join(_JOIN_WITHIN_S)

@@ -11,7 +11,7 @@ from pytest_django import Settings
 from devstack import Stack
 from events.conf import EventsSettings
 from events.inbox import positions
-from events.inbox.consumer import Lost
+from events.inbox.consumer import Gone
 from events.kafka import Consumer as KafkaConsumer
 from events.kafka import NoOffset
 from events.models import ParkedDelivery
@@ -149,7 +149,7 @@ def test_a_new_group_at_latest_commits_its_start_at_once_and_misses_nothing_afte
 def test_the_first_member_decides_for_partitions_that_others_own(topic: Topic) -> None:
     topic.write(raw(1), partition=1)
     settings = EventsSettings.current()
-    kafka = KafkaConsumer(settings, topics=[topic.name], assignments=Lost())
+    kafka = KafkaConsumer(settings, topics=[topic.name], assignments=Gone())
     wait_until(lambda: has_no_offsets(kafka))
     positions.begin(kafka, {(topic.name, 0)}, start_from="latest")
     assert kafka.committed((topic.name, 1), timeout_s=5) == 1

@@ -11,8 +11,11 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from events.conf import DEAD_LETTERS, EventsSettings
+from events.inbox.backlog import set_aside_measured
 from events.inbox.consumer import Consumer
 from events.inbox.group import Group
+from events.inbox.session import waits_bounded
+from events.inbox.watchdog import ROUND_MOST_S, watched
 from events.outbox.operator_store import is_ours
 from events.probes import probes
 from events.stop import stop_on_signals
@@ -30,7 +33,11 @@ class Command(BaseCommand):
         parser.add_argument("--from", dest="consumer_from", choices=["earliest", "latest"],
                             help="where a group begins that has never read the topic")  # fmt: skip
         parser.add_argument("--port", dest="consumer_port", type=int, help="of the probes; 0 takes a free one")
-        parser.add_argument("--once", action="store_true", help="handle what is there now, then end")
+        parser.add_argument(
+            "--once",
+            action="store_true",
+            help="handle what is there now, then end; what is set aside and not due stays set aside",
+        )
 
     def handle(self, **options: Any) -> None:
         """Run until a signal, or until the end with --once."""
@@ -45,7 +52,10 @@ class Command(BaseCommand):
             raise CommandError("The routes name no event, so there is no topic to read. Give --topics.")
         with (
             stop_on_signals(settings.stop_within_s) as stop,
-            probes(settings.probes_host, settings.consumer_port) as health,
+            probes(settings.probes_host, settings.consumer_port, step_most_s=ROUND_MOST_S) as health,
+            watched(health),
+            waits_bounded(),
+            set_aside_measured(settings.group),
         ):
             group = Group(
                 name=settings.group, routes=routes, source=settings.source, is_ours=is_ours,
