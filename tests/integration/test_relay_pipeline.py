@@ -40,7 +40,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def test_a_thousand_records_take_four_statements_at_most(own_topics: Topics, monkeypatch: pytest.MonkeyPatch) -> None:
-    make(20_000, topic=own_topics.user_events)
+    make(10_000, topic=own_topics.user_events)
     statements: list[str] = []
     run = Session.run
 
@@ -55,7 +55,7 @@ def test_a_thousand_records_take_four_statements_at_most(own_topics: Topics, mon
     with relaying():
         wait_for(lambda: pending() == 0)
         pending_left.clear()
-    assert len(statements) <= 80
+    assert len(statements) <= 40
 
 
 def test_the_window_is_bounded_in_records_while_nobody_acknowledges(pipeline: Pipeline, broker: Stack) -> None:
@@ -171,9 +171,14 @@ def test_a_missing_topic_holds_back_all_its_keys_with_one_statement_and_no_key_o
     with closing(make_pipeline(batch=4_000, window=8_000)) as wide:
         wide.prepare()
         wide.read(ALL)
-        wide.send()
+
+        def have_left() -> bool:
+            wide.send()
+            return wide._window.on_their_way == len(wide._window)
+
+        wait_for(have_left)  # what a slow machine has not sent in one go waits in the queue
         assert len(refusals) == 1
-        assert wide._window.on_their_way == len(wide._window) == 400
+        assert len(wide._window) == 400
         assert OutboxRecord.objects.filter(topic=missing_topic, attempts=1).count() == 1_500
 
         turn_until(wide, lambda: OutboxRecord.objects.filter(topic=missing_topic, attempts__gte=2).exists())
