@@ -56,16 +56,28 @@ def as_text(document: Any) -> str:
 
 def _refusals(event: type[Event]) -> Iterator[str]:
     published = _read(_current(event))
-    if not published:
-        return
-    if published.version > event.schema_version:
-        yield (
-            f"{event.type}: version {published.version} is published and the class says {event.schema_version}; "
-            "schema_version never goes back"
-        )
-    elif published.version == event.schema_version:
-        for breakage in breakages(published.schema, event.json_schema()):
-            yield f"{event.type} version {event.schema_version}: {breakage}. {_allowed(event)}"
+    if published and published.version > event.schema_version:
+        yield f"{_named(event)}: version {published.version} is published, and schema_version never goes back"
+    elif published:
+        yield from _without_upcaster(event, published.version)
+        if published.version == event.schema_version:
+            told = breakages(published.schema, event.json_schema())
+            yield from (f"{_named(event)}: {breakage}. {_allowed(event)}" for breakage in told)
+
+
+def _without_upcaster(event: type[Event], version: int) -> Iterator[str]:
+    """Every step on the way from the earliest version that has a file, `version` being the current file's."""
+    earlier = [int(path.stem) for path in _earlier(_current(event), version).parent.glob("*.json")]
+    for step in range(min([*earlier, version]), event.schema_version):
+        if step not in event.upcasters:
+            yield (
+                f"{_named(event)}: no upcaster from {step}. Consumers would give up the records of it: give one, or "
+                "delete the files of that version and before, once no topic and no outbox has any"
+            )
+
+
+def _named(event: type[Event]) -> str:
+    return f"{event.type} version {event.schema_version}"
 
 
 def _allowed(event: type[Event]) -> str:

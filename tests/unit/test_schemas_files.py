@@ -11,6 +11,8 @@ from django.apps import apps
 from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
+from accounts.event_types import UserRegistered
+
 ROOT = Path(__file__).parents[2]
 Change = Callable[[dict[str, Any]], object]
 
@@ -83,17 +85,45 @@ def test_every_breakage_is_told_at_once(published: Callable[[Change], Path]) -> 
 def test_a_published_version_never_goes_back(published: Callable[[Change], Path]) -> None:
     published(lambda schema: schema.update({"x-schema-version": 2}))
 
-    with pytest.raises(CommandError, match="version 2 is published and the class says 1"):
+    with pytest.raises(CommandError, match="registered version 1: version 2 is published"):
         schemas()
 
 
-def test_the_schema_of_an_earlier_version_is_kept_beside_the_new_one(published: Callable[[Change], Path]) -> None:
-    path = published(lambda schema: (members(schema).update(nickname={}), schema.update({"x-schema-version": 0})))
+@pytest.fixture
+def second_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The class of user.registered has gone on, and lifts what it was."""
+    monkeypatch.setattr(UserRegistered, "schema_version", 2)
+    monkeypatch.setattr(UserRegistered, "upcasters", {1: dict})
+
+
+def test_a_higher_version_may_break_and_the_earlier_schema_is_kept(
+    published: Callable[[Change], Path], second_version: None
+) -> None:
+    path = published(lambda schema: members(schema).update(nickname={}))
     before = path.read_text("utf-8")
 
-    assert schemas() == [str(path.with_suffix("") / "0.json"), str(path)]
-    assert (path.parent / "user.registered" / "0.json").read_text("utf-8") == before
+    assert schemas() == [str(path.with_suffix("") / "1.json"), str(path)]
+    assert (path.parent / "user.registered" / "1.json").read_text("utf-8") == before
     assert "nickname" not in path.read_text("utf-8")
+    assert json.loads(path.read_text("utf-8"))["x-schema-version"] == 2
+    assert schemas(check=True) == []
+
+
+def test_a_version_that_was_published_needs_an_upcaster_ever_after(
+    folder: Path, second_version: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused() -> str:
+        with pytest.raises(CommandError) as error:
+            schemas(check=True)
+        return str(error.value)
+
+    monkeypatch.setattr(UserRegistered, "upcasters", {})
+    assert "user.registered version 2: no upcaster from 1" in refused()
+    monkeypatch.setattr(UserRegistered, "upcasters", {1: dict})
+    schemas()
+    monkeypatch.setattr(UserRegistered, "upcasters", {})
+    assert "user.registered version 2: no upcaster from 1" in refused()
+    (folder / "user.registered" / "1.json").unlink()
     assert schemas(check=True) == []
 
 
