@@ -92,7 +92,7 @@ def deliver_new(
     sifted = sift(events, group, vouched=vouched)
     waiting = store.waiting(group=group.name, keys={event.record.key or b"" for event in sifted.trusted})
     blocked = {queue for queue, is_dead in waiting if not (is_dead and queue[0] in group.routes.going_on)}
-    deliveries = Deliveries(collected, blocked)
+    deliveries = Deliveries(collected, blocked, is_alone=len(events) == 1)
     pairs = [Pair(event, route, n) for n, event in enumerate(sifted.trusted) for route in event.routes]
     if known is None and not sifted.unproven:
         deliveries.run_at_once(pairs)

@@ -11,8 +11,20 @@ from uuid import UUID
 
 from django.db import transaction
 
-from events.errors import Permanent
-from events.inbox.delivery import Done, Failed, Pair, PartAway, Undone, check, deliver, failure, make
+from events.inbox import store
+from events.inbox.delivery import (
+    LOOK_AFTER_MS,
+    Done,
+    Failed,
+    Pair,
+    PartAway,
+    Undone,
+    check,
+    deliver,
+    failure,
+    is_last,
+    make,
+)  # fmt: skip
 from events.inbox.store import Queue
 from events.outbox.publish import Collected
 
@@ -23,13 +35,18 @@ Known = Mapping[tuple[str, UUID], Failed]
 
 @dataclass(slots=True)
 class Deliveries:
-    """What became of each pair. `blocked` are the handlers and keys that wait for something."""
+    """What became of each pair. `blocked` are the handlers and keys that wait for something.
+
+    `is_alone`: all pairs are of one event.
+    """
 
     collected: Collected
     blocked: set[Queue]
+    is_alone: bool = False
     done: list[Done] = field(default_factory=list)
     failed: list[tuple[Pair, Failed]] = field(default_factory=list)
     behind: list[Pair] = field(default_factory=list)
+    _unlooked_ms: float = 0.0
 
     def run_at_once(self, pairs: Sequence[Pair]) -> None:
         """Make all of them. Raises Undone, PartAway."""
@@ -41,6 +58,9 @@ class Deliveries:
     def run_carefully(self, pairs: Sequence[Pair], known: Known) -> None:
         """Make what can be made; `known` have failed already. Raises PartAway; Undone where the session is gone."""
         singles = [pair for pair in pairs if not pair.route.is_batch]
+        if self.is_alone:
+            self._run_one_by_one(singles, known)
+            singles = []
         for start in range(0, len(singles), _PAIRS_A_SAVEPOINT):
             self._run_chunk(singles[start : start + _PAIRS_A_SAVEPOINT], known)
         for call in _calls([pair for pair in pairs if pair.route.is_batch]):
@@ -61,17 +81,15 @@ class Deliveries:
             with transaction.atomic():
                 for pair in chunk:
                     self._take(pair, known)
-                check(self.collected)
-        except Undone as undone:
-            if undone.failed.has_no_session:
-                raise
-            before.restore(self)
-            return undone
+                check(self.collected, is_alone=False)
         except PartAway:
             raise
         except Exception as error:  # noqa: BLE001 - a deferred constraint may raise anything
+            undone = error if isinstance(error, Undone) else Undone(failure(error, chunk[0].route))
+            if undone.failed.undoes_all:
+                raise undone from undone.failed.error
             before.restore(self)
-            return Undone(failure(error, chunk[0].route))
+            return undone
         return None
 
     def _take(self, pair: Pair, known: Known) -> None:
@@ -88,13 +106,21 @@ class Deliveries:
             # In a broken transaction one that ran before may be to blame.
             raise Undone(outcome, blamed=pairs[0] if len(pairs) == 1 and not outcome.is_broken else None)
         self.done.append(outcome)
+        self._keep_session(outcome.ms)
+
+    def _keep_session(self, ms: float) -> None:
+        """Handlers that need no database may keep it waiting for long, all together."""
+        self._unlooked_ms += ms
+        if self._unlooked_ms > LOOK_AFTER_MS:
+            store.check_session()
+            self._unlooked_ms = 0.0
 
     def _run_one_by_one(self, pairs: Iterable[Pair], known: Known) -> None:
         for pair in pairs:
             if pair.queue in self.blocked:
                 self.behind.append(pair)
                 continue
-            outcome = known.get(pair.id) or make([pair], self.collected)
+            outcome = known.get(pair.id) or make([pair], self.collected, is_alone=self.is_alone)
             if isinstance(outcome, Done):
                 self.done.append(outcome)
             else:
@@ -105,7 +131,7 @@ class Deliveries:
         if len(free) < 2:  # noqa: PLR2004 - no more to halve
             self._run_one_by_one(free, known)
             return
-        outcome = None if any(pair.id in known for pair in free) else make(free, self.collected)
+        outcome = None if any(pair.id in known for pair in free) else make(free, self.collected, is_alone=False)
         if isinstance(outcome, Done):
             self.done.append(outcome)
             return
@@ -122,7 +148,8 @@ class Deliveries:
 
     def _fail(self, pair: Pair, failed: Failed) -> None:
         self.failed.append((pair, failed))
-        if not (isinstance(failed.error, Permanent) and pair.route.retry.after_death == "continue"):
+        policy = pair.route.retry
+        if not (policy.after_death == "continue" and is_last(failed, attempt=1, policy=policy)):
             self.blocked.add(pair.queue)
 
 

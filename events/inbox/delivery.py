@@ -1,6 +1,6 @@
 """Events brought to one handler, inside the transaction that the caller holds.
 
-`deliveries` calls it for a batch, `parking` for a retry. What a handler raises ends here and goes on as an Outcome.
+`deliveries` calls it for a batch, `retries` for a retry. What a handler raises ends here and goes on as an Outcome.
 """
 
 import time
@@ -10,12 +10,12 @@ from uuid import UUID
 
 from django.db import InterfaceError, InternalError, OperationalError, connection, transaction
 
-from events.errors import Transient
+from events.errors import Permanent, Transient
 from events.inbox import store
 from events.inbox.opening import Incoming
 from events.inbox.store import Queue
-from events.outbox.publish import Collected
-from events.routing import Delivery, Route
+from events.outbox.publish import Collected, TooManyKeys
+from events.routing import Delivery, RetryPolicy, Route
 from events.trace import following
 
 # SQLSTATEs, whole or by class, that say "the surroundings", not "this statement": connection lost, deadlock and
@@ -23,7 +23,9 @@ from events.trace import following
 _SURROUNDINGS = ("08", "40", "53", "55P03", "57P", "58")
 # The server ended the session since its transaction stood idle: some handler took too long over something else.
 _TOO_SLOW = "25P03"
-_LOOK_AFTER_S = 5.0  # less than any sensible idle_in_transaction_session_timeout
+_CAUSES_MOST = 20
+# Far less than any sensible idle_in_transaction_session_timeout: the session is kept, and who loses it is known.
+LOOK_AFTER_MS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +59,13 @@ class Done:
 class Failed:
     """The handler raised; what it wrote must be undone.
 
-    `is_broken`: the transaction was broken before, so another may be to blame. `has_no_session`: there is none left.
+    `is_broken`: the transaction was broken before, so another may be to blame. `undoes_all`: nothing else of the
+    transaction can stand either.
     """
 
     error: Exception
     is_broken: bool = False
-    has_no_session: bool = False
+    undoes_all: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,19 +102,19 @@ def deliver(pairs: Sequence[Pair], collected: Collected) -> Done | Failed:
     with following(pairs[0].incoming.trace if len(pairs) == 1 else None):
         try:
             _call(route, pairs)
-            if time.perf_counter() - started > _LOOK_AFTER_S:
+            if _ms_since(started) > LOOK_AFTER_MS:
                 store.check_session()
             collected.refuse_too_many_keys(since=published)
         except Exception as error:  # noqa: BLE001 - the border: a handler may raise anything
             return failure(error, route)
-    return Done(pairs, ms=(time.perf_counter() - started) * 1000)
+    return Done(pairs, ms=_ms_since(started))
 
 
-def make(pairs: Sequence[Pair], collected: Collected) -> Done | Failed:
+def make(pairs: Sequence[Pair], collected: Collected, *, is_alone: bool) -> Done | Failed:
     """As `deliver`, under a savepoint: after a failure nothing of it is left, and the transaction is whole.
 
-    What deferred constraints have against its writes comes out here too, rather than at the commit. Raises PartAway;
-    Undone where the session is gone, and the transaction with it.
+    What deferred constraints have against its writes comes out here too, rather than at the commit. `is_alone` as in
+    `check`. Raises PartAway; Undone where the transaction cannot go on.
     """
     published = len(collected)
     try:
@@ -120,22 +123,36 @@ def make(pairs: Sequence[Pair], collected: Collected) -> Done | Failed:
             if isinstance(outcome, Failed):
                 transaction.set_rollback(True)
             else:
-                check(collected)
-    except PartAway:
+                check(collected, is_alone=is_alone)
+    except (PartAway, Undone):
         raise
     except Exception as error:  # noqa: BLE001 - the border, as above
         outcome = failure(error, pairs[0].route)
     if isinstance(outcome, Failed):
         collected.forget_from(published)
-        if outcome.has_no_session:
+        if outcome.undoes_all:
             raise Undone(outcome, blamed=pairs[0] if len(pairs) == 1 else None)
     return outcome
 
 
-def check(collected: Collected) -> None:
-    """Raise what the commit would raise. What announces a row's change is written first: a trigger may look for it."""
-    collected.write(announcements_alone=True)
+def check(collected: Collected, *, is_alone: bool) -> None:
+    """Raise what the commit would raise. What announces a row's change is written first: a trigger may look for it.
+
+    Where one event `is_alone` in the transaction all is written that was published: whatever is refused is its own
+    fault. Raises Undone where several have published to too many keys together.
+    """
+    try:
+        collected.write(announcements_alone=not is_alone)
+    except TooManyKeys as error:
+        if is_alone:
+            raise
+        raise Undone(Failed(error, undoes_all=True)) from error
     store.check_constraints()
+
+
+def is_last(failed: Failed, *, attempt: int, policy: RetryPolicy) -> bool:
+    """Whether no other attempt follows this one (from 1)."""
+    return isinstance(failed.error, Permanent) or attempt >= policy.attempts
 
 
 def database_is_away(error: Exception) -> bool:
@@ -168,11 +185,26 @@ def failure(error: Exception, route: Route) -> Failed:
     """What an error of a handler, or of its writes, says. Raises PartAway: nothing of the handler."""
     if isinstance(error, Transient):
         raise PartAway(Away(route.name, error)) from error
-    if _sqlstate(error) == _TOO_SLOW:
-        return Failed(error, has_no_session=True)
+    if _was_too_slow(error):
+        return Failed(error, undoes_all=True)
     if database_is_away(error):
         raise PartAway(Away("database", error)) from error
     return Failed(error, is_broken=isinstance(error, transaction.TransactionManagementError | InternalError))
+
+
+def _was_too_slow(error: BaseException | None) -> bool:
+    """Also where a handler has turned the server's error into its own."""
+    for _ in range(_CAUSES_MOST):
+        if error is None:
+            break
+        if getattr(error, "sqlstate", None) == _TOO_SLOW:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _ms_since(started: float) -> float:
+    return (time.perf_counter() - started) * 1000
 
 
 def _sqlstate(error: Exception) -> str | None:

@@ -12,7 +12,7 @@ from events.errors import Permanent
 from events.inbox import store
 from events.inbox.dead_letters import copy_to_topic
 from events.inbox.deliveries import Deliveries
-from events.inbox.delivery import Failed, Pair
+from events.inbox.delivery import Failed, Pair, is_last
 from events.inbox.group import Group
 from events.inbox.opening import Incoming, Unreadable
 from events.inbox.store import NewParked
@@ -37,11 +37,9 @@ class Next(NamedTuple):
 
 def next_after(failed: Failed, *, attempt: int, policy: RetryPolicy) -> Next:
     """By the route's policy; at once dead for a permanent error. `attempt` counts from 1."""
-    is_permanent = isinstance(failed.error, Permanent)
-    word = "permanent" if is_permanent else "failed"
-    error = "".join(traceback.format_exception(failed.error))[-_ERROR_MOST:]
-    is_last = is_permanent or attempt >= policy.attempts
-    return Next(f"{word}: {type(failed.error).__name__}", error, None if is_last else policy.wait_s(attempt))
+    word = "permanent" if isinstance(failed.error, Permanent) else "failed"
+    wait_s = None if is_last(failed, attempt=attempt, policy=policy) else policy.wait_s(attempt)
+    return Next(f"{word}: {type(failed.error).__name__}", _text_of(failed.error), wait_s)
 
 
 def set_aside(deliveries: Deliveries) -> list[NewParked]:
@@ -67,6 +65,12 @@ def park(parked: Sequence[NewParked], group: Group) -> None:
     for one in parked:
         if one.is_dead and (one.handler, one.event_id) in written:
             copy_to_topic(one, group=group.name)
+
+
+def _text_of(error: Exception) -> str:
+    """Its traceback, without what no text column takes: an error's message may be anything."""
+    text = "".join(traceback.format_exception(error))[-_ERROR_MOST:]
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
 
 
 def _failed(pair: Pair, failed: Failed) -> NewParked:

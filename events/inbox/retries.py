@@ -59,7 +59,7 @@ def _retry(parked: ParkedDelivery, group: Group, collected: Collected) -> Delive
     if route is None or not isinstance(opened, Incoming):
         return _reopen(parked, opened, group, deliveries)
     pair = Pair(opened, route)
-    outcome = make([pair], collected)
+    outcome = make([pair], collected, is_alone=True)
     if isinstance(outcome, Done):
         deliveries.done.append(outcome)
         store.remove(parked.id)

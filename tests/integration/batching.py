@@ -92,7 +92,7 @@ class RefusingBatches:
 
 def leave_rows(events: Events) -> None:
     """As `leave_row`, for a batch: one statement."""
-    columns = [
+    columns: list[Any] = [
         [str(delivery.event_id) for _, delivery in events],
         [delivery.handler for _, delivery in events],
         [event.name for event, _ in events],
