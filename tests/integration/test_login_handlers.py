@@ -224,12 +224,14 @@ def somebody_waits_for_another_transaction() -> bool:
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("handler", HANDLERS)
 def test_a_batch_that_waits_for_its_first_row_holds_none_of_the_others(handler: Handler) -> None:
-    users = sorted(uuid7() for _ in range(8))
+    # The first by the key that the handler writes is the last by the other.
+    users = sorted((uuid7() for _ in range(8)), reverse=handler is not login_log.update_last_login)
+    event_ids = sorted((uuid7() for _ in users), reverse=handler is login_log.update_last_login)
     for known in HANDLERS:
         known([brought(logged_in(user_id, NINE)) for user_id in users])
     first, *others = [
         brought(logged_in(user_id, TEN, device="Chrome"), event_id)
-        for user_id, event_id in zip(users, sorted(uuid7() for _ in users), strict=True)
+        for user_id, event_id in zip(users, event_ids, strict=True)
     ]
 
     def run() -> None:
