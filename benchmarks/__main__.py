@@ -8,7 +8,7 @@ import pkgutil
 import sys
 from pathlib import Path
 
-_NOT_RUNS = {"__main__", "report"}
+_NOT_RUNS = {"__main__", "frame", "report"}
 
 
 def main(argv: list[str]) -> int:

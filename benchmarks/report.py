@@ -31,13 +31,17 @@ class Report:
     figures: Mapping[str, object]
     notes: Sequence[str] = ()
 
-    def publish(self, *, name: str, environ: Mapping[str, str]) -> None:
-        """Write `results/NAME.md` and print the same; `environ` is the stack's, whose database tells its version."""
+    def publish(self, *, name: str, environ: Mapping[str, str], keep: bool = True) -> None:
+        """Print it, and unless not to `keep`, write the same as `results/NAME.md`.
+
+        `environ` is the stack's, whose database tells its version.
+        """
         lines = [f"# {self.title}", "", *_where(environ), "", *_table(self.columns, self.rows)]
         page = "\n".join(lines + [f"\n{note}" for note in self.notes])
         figures = json.dumps(self.figures)
-        _RESULTS.mkdir(exist_ok=True)
-        (_RESULTS / f"{name}.md").write_text(f"{page}\n\n```json\n{figures}\n```\n", encoding="utf-8")
+        if keep:
+            _RESULTS.mkdir(exist_ok=True)
+            (_RESULTS / f"{name}.md").write_text(f"{page}\n\n```json\n{figures}\n```\n", encoding="utf-8")
         print(page, figures, sep="\n\n", flush=True)
 
 

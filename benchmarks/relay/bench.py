@@ -8,14 +8,16 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 
+from benchmarks.frame.figures import Taken, Tenths
+from benchmarks.frame.ground import Ground
 from benchmarks.relay import peers
 from benchmarks.relay.drain import bystanders, drain
-from benchmarks.relay.figures import Taken, Tenths
-from benchmarks.relay.ground import TOPIC, Ground
 from benchmarks.relay.latency import latencies_ms
 from benchmarks.relay.memory import drain_watched
 from benchmarks.relay.outbox import Outbox
 
+TOPIC = "benchmark.relay"
+PARTITIONS = 12
 RAW, ONE, TWO, LONG, OPEN = "raw", "one", "two", "long", "open"
 SLOW, FAST = 20, 500  # single records a second
 
@@ -70,7 +72,7 @@ class Bench:
         return drain_watched(self.here, self.outbox, times=self.scale.memory_times)
 
     def _send_raw(self) -> Taken:
-        arguments = (self.here.brokers, TOPIC, str(self.scale.samples), str(self.scale.times))
+        arguments = (self.here.brokers, self.here.topic, str(self.scale.samples), str(self.scale.times))
         return Taken.read(self.here.run("-m", "benchmarks.relay.raw", *arguments))
 
     def _drain(self, *, processes: int) -> Taken:
@@ -91,7 +93,7 @@ def prepared(
 ) -> Iterator[Bench]:
     """The samples, relayed once so that `raw` reads them from the topic, and a history in a database of its own."""
     say(f"writing {scale.samples:,} samples")
-    ground.run("-m", "benchmarks.relay.in_django", "samples", str(scale.samples))
+    ground.run_in_django("frame.samples", str(scale.samples))
     with closing(Outbox(ground.dsn)) as outbox:
         outbox.keep_samples()
     beside_history = ground.copy("beside_history")

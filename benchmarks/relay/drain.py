@@ -8,10 +8,10 @@ from contextlib import contextmanager
 
 import psycopg
 
-from benchmarks.relay.figures import Taken
-from benchmarks.relay.ground import Ground
+from benchmarks.frame.figures import Taken
+from benchmarks.frame.ground import Ground
+from benchmarks.frame.relays import cpu_seconds, relays
 from benchmarks.relay.outbox import Outbox
-from benchmarks.relay.relays import cpu_seconds, relays
 
 
 def drain(ground: Ground, outbox: Outbox, *, times: int, processes: int = 1) -> Taken:

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 
 import psutil  # type: ignore[import-untyped]  # ships no types
 
-from benchmarks.relay.figures import Tenths
-from benchmarks.relay.ground import Ground
+from benchmarks.frame.figures import Tenths
+from benchmarks.frame.ground import Ground
+from benchmarks.frame.relays import relays
 from benchmarks.relay.outbox import Outbox
-from benchmarks.relay.relays import relays
 
 _EVERY_S = 0.05
 

@@ -10,7 +10,7 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg import sql
 
-from benchmarks.relay.waiting import wait_for
+from benchmarks.frame.waiting import wait_for
 
 Session = psycopg.Connection[tuple[Any, ...]]
 

@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaProducer  # type: ignore[import-not-found]  # as ab
 from txoutbox import OutboxMessage, Relay, RelayConfig  # type: ignore[import-not-found]  # as above
 from txoutbox.adapters.postgres import PostgresStorage  # type: ignore[import-not-found]  # as above
 
-from benchmarks.relay.figures import Taken
+from benchmarks.frame.figures import Taken
 from benchmarks.relay.raw import Record, relayed
 
 _COLUMNS = ("topic", "key", "payload", "headers")

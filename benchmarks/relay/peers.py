@@ -6,8 +6,8 @@ None is a dependency of the project: install one beside it to have it measured. 
 
 from importlib.metadata import PackageNotFoundError, version
 
-from benchmarks.relay.figures import Taken
-from benchmarks.relay.ground import TOPIC, Ground
+from benchmarks.frame.figures import Taken
+from benchmarks.frame.ground import Ground
 
 # By distribution: the module that runs it as a process and prints what it took, and what that needs beside it.
 _PEERS = {"txoutbox": ("benchmarks.relay.peer_txoutbox", ("aiokafka", "asyncpg"))}
@@ -21,7 +21,7 @@ def installed() -> list[str]:
 def drain(ground: Ground, name: str, *, samples: int, times: int) -> Taken:
     """What it takes for `times` the samples, start excluded."""
     module, _ = _PEERS[name]
-    return Taken.read(ground.run("-m", module, ground.dsn, ground.brokers, TOPIC, str(samples), str(times)))
+    return Taken.read(ground.run("-m", module, ground.dsn, ground.brokers, ground.topic, str(samples), str(times)))
 
 
 def _is_installed(distribution: str) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition  # type: ignore[import-untyped]  # ships no types
 
-from benchmarks.relay.figures import Taken
+from benchmarks.frame.figures import Taken
 
 _SETTINGS = {
     "api_version": (4, 0), "acks": "all", "enable_idempotence": True, "compression_type": "snappy", "linger_ms": 5,

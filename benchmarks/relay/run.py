@@ -7,11 +7,11 @@ So what else the machine does meanwhile touches all alike: the ratios within one
 import argparse
 import sys
 
+from benchmarks.frame.figures import Measurements, percentile
+from benchmarks.frame.ground import ground
+from benchmarks.frame.writers import WAYS
 from benchmarks.relay import peers
-from benchmarks.relay.bench import FAST, SLOW, Bench, Scale, prepared
-from benchmarks.relay.figures import Measurements, percentile
-from benchmarks.relay.ground import ground
-from benchmarks.relay.latency import WAYS
+from benchmarks.relay.bench import FAST, PARTITIONS, SLOW, TOPIC, Bench, Scale, prepared
 from benchmarks.relay.told import RSS_LAST, RSS_TENTH, SHARES, cpu_name, latency_name, report
 
 _FULL = Scale(
@@ -26,7 +26,10 @@ def main(arguments: list[str]) -> int:
     scale = _QUICK if options.quick else _FULL
     chosen_peers = peers.installed() if options.peers else []
     measurements = Measurements()
-    with ground("benchmark-relay") as laid, prepared(laid, scale, chosen_peers=chosen_peers, say=_say) as bench:
+    with (
+        ground("benchmark-relay", topic=TOPIC, partitions=PARTITIONS) as laid,
+        prepared(laid, scale, chosen_peers=chosen_peers, say=_say) as bench,
+    ):
         for repeat in range(scale.repeats):
             _say(f"repeat {repeat + 1} of {scale.repeats}")
             _measure_rates(bench, measurements)

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from itertools import product
 
-from benchmarks.relay.bench import FAST, LONG, ONE, OPEN, RAW, SLOW, TWO, Scale
-from benchmarks.relay.figures import Measurements
-from benchmarks.relay.ground import PARTITIONS
-from benchmarks.relay.latency import DIRECT, OUTBOX, WAYS
-from benchmarks.relay.samples import KEYS, VALUE_BYTES
+from benchmarks.frame.figures import Measurements
+from benchmarks.frame.samples import KEYS, VALUE_BYTES
+from benchmarks.frame.writers import DIRECT, OUTBOX, WAYS
+from benchmarks.relay.bench import FAST, LONG, ONE, OPEN, PARTITIONS, RAW, SLOW, TWO, Scale
 from benchmarks.report import Report
 
 SHARES = {0.5: "p50", 0.99: "p99"}

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
+from benchmarks.frame.figures import Measurements, Tenths, percentile
+from benchmarks.frame.writers import DIRECT, OUTBOX
 from benchmarks.relay.bench import LONG, ONE, OPEN, RAW, TWO
-from benchmarks.relay.figures import Measurements, Tenths, percentile
-from benchmarks.relay.latency import DIRECT, OUTBOX
 from benchmarks.relay.told import RSS_LAST, RSS_TENTH, figures, latency_name
 
 _ALL = {

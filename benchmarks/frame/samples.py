@@ -1,6 +1,6 @@
-"""The records that every runner carries: facts of 400 bytes about 5,000 keys, written by the project's own publish().
+"""Records to carry: facts of 400 bytes about 5,000 keys, written by the project's own publish().
 
-`in_django samples COUNT` writes so many into the outbox and is gone; `outbox` multiplies them.
+`in_django frame.samples COUNT` writes so many into the outbox and is gone; `relay.outbox` multiplies them.
 """
 
 from typing import ClassVar

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.relay.in_django MODULE …`: one module of this folder as a process of the application.
+"""`python -m benchmarks.frame.in_django MODULE …`: one module of `benchmarks` as a process of the application.
 
 Started by `ground`. Models can be imported only after Django's setup; so this comes first and the module after it.
 """
@@ -12,4 +12,4 @@ import django
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "usercenter.settings")
     django.setup()
-    importlib.import_module(f"benchmarks.relay.{sys.argv[1]}").main(sys.argv[2:])
+    importlib.import_module(f"benchmarks.{sys.argv[1]}").main(sys.argv[2:])

@@ -64,6 +64,12 @@ class Measurements:
         return self.median(variant) / self.median(base)
 
 
+def rotated(variants: Sequence[str], by: int) -> Sequence[str]:
+    """All of them in their order, beginning with the `by`th (from 0), and after the last one from the front."""
+    start = by % len(variants)
+    return [*variants[start:], *variants[:start]]
+
+
 def percentile(values: Sequence[float], share: float) -> float:
     """The nearest rank: the least value that at least this share (0 to 1) of all values do not exceed."""
     return sorted(values)[math.ceil(share * len(values)) - 1]

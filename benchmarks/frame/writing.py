@@ -1,6 +1,8 @@
 """Single records at a steady rate, each in a transaction of its own, with the moment at which each was committed.
 
-`in_django writing WAY RATE SECONDS`, started by `latency`, prints one JSON object {"n": when} once all are committed.
+`in_django frame.writing WAY RATE SECONDS`, started by `writers`, prints one JSON object
+{"n": when} once all are committed.
+
 WAY `outbox`: publish() in the transaction. WAY `direct`: the same transaction without it, then the Kafka client's own
 send: the floor, which nothing with an outbox can be under. Times are of the system's monotonic clock, in seconds.
 """
@@ -18,7 +20,7 @@ from django.utils import timezone
 from kafka import KafkaProducer  # type: ignore[import-untyped]  # ships no types
 from uuid_utils.compat import uuid7
 
-from benchmarks.relay.samples import Measured, sample
+from benchmarks.frame.samples import Measured, sample
 from events.conf import EventsSettings
 from events.envelope import Stamp, seal
 from events.outbox.publish import publish

@@ -21,8 +21,8 @@ from psycopg import sql
 from devstack import stack
 
 CHECKOUT = Path(__file__).parents[2]
-PARTITIONS = 12
-TOPIC = "benchmark.relay"
+
+_TOPIC = "KAFKA_TOPIC_USER_EVENTS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,11 @@ class Ground:
         """Of the database."""
         return self.environ["DATABASE_URL"]
 
+    @property
+    def topic(self) -> str:
+        """The one that the relay writes and the consumer reads."""
+        return self.environ[_TOPIC]
+
     def start(self, *arguments: str, stdout: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
         """Start a Python process of this checkout."""
         command = [sys.executable, *arguments]
@@ -50,6 +55,20 @@ class Ground:
             raise subprocess.CalledProcessError(process.returncode, arguments)
         return told
 
+    def start_in_django(self, module: str, *arguments: str, stdout: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
+        """Start a module of `benchmarks` as a process of the application."""
+        return self.start("-m", "benchmarks.frame.in_django", module, *arguments, stdout=stdout)
+
+    def run_in_django(self, module: str, *arguments: str) -> str:
+        """The same, to its end; gives what it printed. Raises CalledProcessError."""
+        return self.run("-m", "benchmarks.frame.in_django", module, *arguments)
+
+    def on_topic(self, topic: str) -> "Ground":
+        """The same with another topic, created here."""
+        there = Ground(dict(self.environ) | {_TOPIC: topic}, self.brokers)
+        there.run("manage.py", "kafka", "topics", "create")
+        return there
+
     def copy(self, name: str) -> "Ground":
         """The same on another database, a copy of this one, to which nobody may be connected."""
         there = urlsplit(self.dsn)
@@ -62,24 +81,22 @@ class Ground:
 
 
 @contextmanager
-def ground(name: str) -> Iterator[Ground]:
+def ground(name: str, *, topic: str, partitions: int) -> Iterator[Ground]:
     """Parts of this run's own, ended and removed with the block."""
     with stack(name, fresh=True, given={}) as parts:
-        laid = Ground(_settings() | parts.environ, parts.environ["KAFKA_BROKERS"])
+        laid = Ground(_settings(partitions) | parts.environ, parts.environ["KAFKA_BROKERS"])
         laid.run("manage.py", "migrate", "--no-input", "--verbosity", "0")
-        laid.run("manage.py", "kafka", "topics", "create")
-        yield laid
+        yield laid.on_topic(topic)
 
 
-def _settings() -> dict[str, str]:
+def _settings(partitions: int) -> dict[str, str]:
     """As in production: with DEBUG on, Django would keep every statement in memory."""
     return {
         "SECRET_KEY": secrets.token_urlsafe(64),
         "JWT_SIGNING_KEYS": _signing_key(),
         "ALLOWED_HOSTS": "localhost",
         "PUBLIC_URL": "https://benchmark.example",
-        "KAFKA_TOPIC_USER_EVENTS": TOPIC,
-        "KAFKA_PARTITIONS": str(PARTITIONS),
+        "KAFKA_PARTITIONS": str(partitions),
     }
 
 
