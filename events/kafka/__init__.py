@@ -8,7 +8,7 @@ does under faults, and so why its arguments are as they are: docs/decisions/kafk
 from kafka.partitioner.default import murmur2  # type: ignore[import-untyped]  # ships no types
 
 from events.kafka._admin import Admin, PartitionState
-from events.kafka._consumer import MAX_POLL_INTERVAL_S, Assignments, Consumer, Record
+from events.kafka._consumer import MAX_POLL_INTERVAL_S, Assignments, Consumer
 from events.kafka._errors import (
     BrokerRefuses,
     BrokersAway,
@@ -21,6 +21,7 @@ from events.kafka._errors import (
     UnknownTopic,
 )
 from events.kafka._producer import Acknowledged, Message, Producer
+from events.kafka._records import Record
 
 __all__ = [
     "MAX_POLL_INTERVAL_S",

@@ -1,9 +1,9 @@
 """Reading: `inbox.consumer` owns one `Consumer` and decides where it starts."""
 
+import threading
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
-import msgspec
 from kafka import (  # type: ignore[import-untyped]  # ships no types
     ConsumerRebalanceListener,
     KafkaConsumer,
@@ -13,31 +13,16 @@ from kafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor  
 from kafka.structs import MemberState, OffsetAndMetadata  # type: ignore[import-untyped]  # as above
 
 from events.conf import EventsSettings
-from events.envelope import Headers
+from events.kafka._batches import read_by_us
 from events.kafka._connection import connection
-from events.kafka._errors import Place, Rebalanced, our_errors, places_of
+from events.kafka._errors import BrokersAway, Place, Rebalanced, our_errors, places_of
+from events.kafka._records import Record
 
 MAX_POLL_INTERVAL_S = 300  # a member that does not poll for so long loses its partitions
 # How long a grown topic's new partitions may go unread. The client's own 5 minutes would be that long a delay for every
 # key that moved there; asking twice a minute costs a broker nothing.
 _LOOK_FOR_PARTITIONS_EVERY_S = 30
 _CLOSE_WITHIN_S = 3.0
-
-
-class Record(msgspec.Struct, frozen=True):
-    """One record as it was read; `timestamp_ms` is Kafka's, in milliseconds since 1970 UTC.
-
-    `flaw`, where set, is why it could not be read whole: a stable word, a colon and the part.
-    """
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp_ms: int
-    key: bytes | None
-    headers: Headers
-    value: bytes | None
-    flaw: str = ""
 
 
 class Assignments(Protocol):
@@ -69,6 +54,7 @@ class Consumer:
             max_poll_interval_ms=MAX_POLL_INTERVAL_S * 1000,
             metadata_max_age_ms=_LOOK_FOR_PARTITIONS_EVERY_S * 1000,
         )
+        read_by_us(self._client._fetcher)  # noqa: SLF001 - as is said there
         self._client.subscribe(topics=list(topics), listener=_Listener(assignments))
 
     def poll(self, *, timeout_s: float) -> list[Record]:
@@ -78,7 +64,18 @@ class Consumer:
         """
         with our_errors():
             polled = self._client.poll(timeout_ms=_ms(timeout_s))
-        return [_record(raw) for of_one_partition in polled.values() for raw in of_one_partition]
+        return [record for of_one_partition in polled.values() for record in of_one_partition]
+
+    def cluster_id(self, *, timeout_s: float) -> str:
+        """The cluster's own id: its topics and offsets are no other's. Raises BrokersAway."""
+        cluster = self._client._cluster  # noqa: SLF001 - no public way to it
+        if cluster.cluster_id is None:
+            answered = threading.Event()
+            cluster.request_update().add_both(lambda _: answered.set())
+            answered.wait(timeout_s)
+        if cluster.cluster_id is None:
+            raise BrokersAway("no metadata")
+        return str(cluster.cluster_id)
 
     def assignment(self) -> frozenset[Place]:
         """The partitions that this member believes to own."""
@@ -165,12 +162,6 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # untyped bas
         """As the client names it."""
         if lost:
             self._assignments.lost(places_of(lost))
-
-
-def _record(raw: Any) -> Record:
-    return Record(
-        raw.topic, raw.partition, raw.offset, raw.timestamp, raw.key, tuple(raw.headers), raw.value,
-    )  # fmt: skip
 
 
 def _ms(seconds: float) -> int:
