@@ -44,6 +44,7 @@ lint: setup ## Check formatting, lint, types, imports, migrations, schemas and t
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy .
+	cd tests/second_project && SECRET_KEY=none PYTHONPATH=.:../.. ../../$(BIN)/mypy .
 	$(BIN)/lint-imports
 	$(BIN)/python -W 'ignore:Got an error checking a consistent migration history' manage.py makemigrations --check --dry-run
 	$(BIN)/python manage.py schemas --check $(ASYNCAPI)

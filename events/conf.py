@@ -7,6 +7,7 @@ Django's EVENTS setting is read here and nowhere else; commands build the value 
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, Self
+from urllib.parse import quote, urlencode
 
 from django.conf import settings
 from django.utils.module_loading import import_string
@@ -69,6 +70,7 @@ class EventsSettings:
     consumer_commit_interval_ms: int = 1_000
     consumer_batch: int = 500
     probes_host: str = "127.0.0.1"
+    # Django's own database, where EVENTS does not name it.
     database_direct_url: str = field(default="", repr=False)
     outbox_notify: bool = True
     outbox_retention_d: int = 30
@@ -81,7 +83,10 @@ class EventsSettings:
     @classmethod
     def current(cls) -> Self:
         """The value of Django's EVENTS. Raises TypeError for a name that is unknown or missing."""
-        return cls(**{name.lower(): value for name, value in settings.EVENTS.items()})
+        given = {name.lower(): value for name, value in settings.EVENTS.items()}
+        if "database_direct_url" not in given:
+            given["database_direct_url"] = _address(settings.DATABASES["default"])
+        return cls(**given)
 
     @property
     def least_retention_d(self) -> int:
@@ -164,6 +169,16 @@ class EventsSettings:
             if days < self.least_retention_d:
                 allowed = f"{self.least_retention_d} or more: a week longer than the topics keep theirs"
                 yield Problem(f"{name}_RETENTION_D", allowed, str(days))
+
+
+def _address(database: Mapping[str, Any]) -> str:
+    """Of Django's own database; none of another kind. Parameters take a socket's folder for a host, too."""
+    if "postg" not in database["ENGINE"]:
+        return ""
+    named = {"host": "HOST", "port": "PORT", "user": "USER", "password": "PASSWORD"}
+    given = {name: database[key] for name, key in named.items() if database.get(key)}
+    given |= {name: value for name, value in database.get("OPTIONS", {}).items() if name.startswith("ssl")}
+    return f"postgresql:///{quote(str(database['NAME']), safe='')}?{urlencode(given, quote_via=quote)}"
 
 
 def required_names() -> list[str]:
