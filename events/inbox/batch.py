@@ -43,7 +43,9 @@ def handle(records: Sequence[Record], group: Group, *, carefully: bool = False) 
     `carefully`: begin as after a failure, which is quicker where one is to be expected.
     """
     progress = Progress()
-    _settle_all([open_record(record, group.routes) for record in records], group, progress, carefully=carefully)
+    _settle_all(
+        [open_record(record, group.routes, group.cluster) for record in records], group, progress, carefully=carefully
+    )
     return progress
 
 

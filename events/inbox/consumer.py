@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from django.db import close_old_connections, reset_queries
 
@@ -26,6 +27,7 @@ from events.stop import Stop
 _POLL_S = 0.5  # how long a signal may go unseen
 _RETRY_WITHIN_S = 0.5  # between two polls
 _LOOK_EVERY_S = 5.0
+_LOOK_WITHIN_S = 1.0
 
 
 class Gone:
@@ -104,6 +106,8 @@ class Consumer:
         return is_over
 
     def _poll(self) -> list[Record]:
+        if not self._group.cluster:
+            self._group = replace(self._group, cluster=self._kafka.cluster_id(timeout_s=_LOOK_WITHIN_S))
         self._kafka.resume(self._kafka.assignment() - self._holds.waiting())
         try:
             return self._kafka.poll(timeout_s=self._holds.wait_s(_POLL_S))

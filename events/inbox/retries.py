@@ -54,7 +54,7 @@ def _retry_next(group: Group) -> ParkedDelivery | Away | None:
 
 def _retry(parked: ParkedDelivery, group: Group, collected: Collected) -> Deliveries:
     deliveries = Deliveries(collected, set())
-    opened = open_record(store.record_of(parked), group.routes)
+    opened = open_record(store.record_of(parked), group.routes, group.cluster)
     route = group.routes.route_named(parked.handler)
     if route is None or not isinstance(opened, Incoming):
         return _reopen(parked, opened, group, deliveries)

@@ -63,8 +63,16 @@ class Process:
 
     def terminate(self, *, within_s: float = LIMIT_S) -> int:
         """SIGTERM; gives the exit code. Raises subprocess.TimeoutExpired."""
+        self.ask_to_end()
+        return self.exit_code(within_s=within_s)
+
+    def ask_to_end(self) -> None:
+        """SIGTERM, and no more."""
         self._is_told = True
         self._process.terminate()
+
+    def exit_code(self, *, within_s: float = LIMIT_S) -> int:
+        """Its code, once it has ended. Raises subprocess.TimeoutExpired."""
         return self._process.wait(within_s)
 
     def may_end(self) -> None:
@@ -114,6 +122,12 @@ class Fleet:
         """One that ends itself after a hang of 15 s, not 40."""
         return self._start("relay", [sys.executable, "-c", _IMPATIENT, "relay_outbox", "--port", "0"], environ)
 
+    def consumer(self, program: str, *arguments: str, **environ: str) -> Process:
+        """`program` is Python that runs `consume_events`, with the topic and these arguments."""
+        topic = self._environ["KAFKA_TOPIC_USER_EVENTS"]
+        argv = [sys.executable, "-c", program, "consume_events", "--topics", topic, "--group", topic, *arguments]
+        return self._start("consumer", argv, environ)
+
     def writer(self, *, threads: int = 3, events_most: int = 5, per_s: int = 40) -> Process:
         """The load, on 20 keys; each thread tries `per_s` transactions a second of up to so many events."""
         numbers = map(str, (threads, events_most, per_s))
@@ -147,7 +161,7 @@ class Fleet:
 
     def has_session(self, process: Process) -> bool:
         """Whether the process has a connection to the database."""
-        return self._ask("select count(*) from pg_stat_activity where application_name = %s", process.name) > 0
+        return self.ask("select count(*) from pg_stat_activity where application_name = %s", process.name) > 0
 
     def reading_port(self, process: Process) -> int:
         """The port from which PostgreSQL sees the process's reading connection come; waits until it reads."""
@@ -165,23 +179,24 @@ class Fleet:
             "select coalesce(max(client_port), 0) from pg_stat_activity"
             " where application_name = %s and query like '%%pg_current_snapshot%%'"  # the one statement that reads
         )
-        return self._ask(query, process.name)
+        return self.ask(query, process.name)
 
     def newest(self) -> int:
         """The highest id of a committed record."""
-        return self._ask("select coalesce(max(id), 0) from events_outbox")
+        return self.ask("select coalesce(max(id), 0) from events_outbox")
 
     def pending(self, *, up_to: int = _NEWEST) -> int:
         """Records neither published nor dead, up to an id."""
-        return self._ask(f"{_COUNT} published_at is null and dead_at is null and id <= %s", up_to)
+        return self.ask(f"{_COUNT} published_at is null and dead_at is null and id <= %s", up_to)
 
     def published(self) -> int:
-        return self._ask(f"{_COUNT} published_at is not null")
+        return self.ask(f"{_COUNT} published_at is not null")
 
     def dead(self) -> int:
-        return self._ask(f"{_COUNT} dead_at is not null")
+        return self.ask(f"{_COUNT} dead_at is not null")
 
-    def _ask(self, query: LiteralString, *values: object) -> int:
+    def ask(self, query: LiteralString, *values: object) -> int:
+        """The number that a query of one row gives, as an onlooker sees it."""
         try:
             return self._ask_once(query, *values)
         except psycopg.OperationalError:  # PostgreSQL may have been killed since the last one

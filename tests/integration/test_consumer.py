@@ -9,11 +9,6 @@ from kafka import TopicPartition  # type: ignore[import-untyped]  # ships no typ
 from pytest_django import Settings
 
 from devstack import Stack
-from events.conf import EventsSettings
-from events.inbox import positions
-from events.inbox.consumer import Gone
-from events.kafka import Consumer as KafkaConsumer
-from events.kafka import NoOffset
 from events.models import ParkedDelivery
 from events.routing import Delivery, RetryPolicy, Routes, on
 from tests.integration.consuming import Member, admin, commit, committed, running, wait_until
@@ -133,43 +128,6 @@ def test_brokers_that_go_away_cost_waiting_and_nothing_else(topic: Topic, parts:
     meanwhile.join()
     assert rows() == [("ann", 1), ("ann", 2)]
     assert committed(topic)[0] == 2
-
-
-def test_a_new_group_at_latest_commits_its_start_at_once_and_misses_nothing_after(topic: Topic) -> None:
-    topic.write(raw(1), raw(2))
-    Member(topic, consumer_from="latest").run_once()
-    assert rows() == []
-    assert committed(topic) == {0: 2, 1: 0, 2: 0}
-    topic.write(raw(3))
-    topic.write(raw(4), partition=1)
-    Member(topic, consumer_from="latest").run_once()
-    assert sorted(rows()) == [("ann", 3), ("ann", 4)]
-
-
-def test_the_first_member_decides_for_partitions_that_others_own(topic: Topic) -> None:
-    topic.write(raw(1), partition=1)
-    settings = EventsSettings.current()
-    kafka = KafkaConsumer(settings, topics=[topic.name], assignments=Gone())
-    wait_until(lambda: has_no_offsets(kafka))
-    positions.begin(kafka, {(topic.name, 0)}, start_from="latest")
-    assert kafka.committed((topic.name, 1), timeout_s=5) == 1
-    kafka.close()
-
-
-def has_no_offsets(kafka: KafkaConsumer) -> bool:
-    try:
-        kafka.poll(timeout_s=0.1)
-    except NoOffset:
-        return True
-    return False
-
-
-def test_a_partition_without_an_offset_in_a_group_that_has_some_starts_at_the_earliest(topic: Topic) -> None:
-    topic.write(raw(1), partition=0)
-    topic.write(raw(2), partition=1)
-    commit(topic, {0: 1})
-    Member(topic, consumer_from="latest").run_once()
-    assert rows() == [("ann", 2)]
 
 
 @pytest.mark.parametrize("offset", [1, 99])

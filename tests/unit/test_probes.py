@@ -62,6 +62,16 @@ def test_a_loop_that_stands_still_is_not_alive(probed: Probed, monkeypatch: pyte
     assert probed.failing("/readyz") == ["loop"]
 
 
+def test_a_loop_one_round_of_which_may_take_longer_is_alive_meanwhile_and_not_ready(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    health = Health(step_most_s=60)
+    health.went_round()
+    monkeypatch.setattr(module, "STALLED_AFTER_S", 0.0)
+    assert health.is_alive
+    assert health.missing == "loop"
+
+
 def test_metrics_are_prometheus_text(probed: Probed) -> None:
     status, body = probed.get("/metrics")
     assert status == 200
