@@ -33,22 +33,26 @@ _LOOK_WITHIN_S = 1.0
 class Gone:
     """Notes which partitions went, even if they came back: told on the client's own thread, taken between two polls.
 
-    Whoever had them meanwhile may have gone on, so nothing that is known of them here holds any more.
+    Whoever had them meanwhile may have gone on, so nothing that is known of them here holds any more. Those that a
+    rebalance leaves where they are keep their positions in the client, and what is known of them.
     """
 
     def __init__(self) -> None:
+        self._had: frozenset[Place] = frozenset()
         self._noted: deque[frozenset[Place]] = deque()  # its ends are safe to use from two threads
 
     def assigned(self, places: frozenset[Place]) -> None:
-        """Nothing to note: a partition without a position makes the next poll say so."""
+        """What this member had and has no more is another's now."""
+        self._noted.append(self._had - places)
+        self._had = places
 
     def revoked(self, places: frozenset[Place]) -> None:
-        """All of this member's, at every rebalance."""
-        self._noted.append(places)
+        """Nothing to note: these are all of them, at every rebalance, and most come back at once."""
 
     def lost(self, places: frozenset[Place]) -> None:
-        """Without having been asked: the group took this member for dead."""
+        """The group took this member for dead."""
         self._noted.append(places)
+        self._had = frozenset()
 
     def take(self) -> frozenset[Place]:
         """What went since the last call."""

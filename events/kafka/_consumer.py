@@ -29,7 +29,7 @@ class Assignments(Protocol):
     """Who is told which partitions came and went. On the client's I/O thread: take note and return at once."""
 
     def assigned(self, places: frozenset[Place]) -> None:
-        """These are this member's from now on; never empty."""
+        """These are this member's from now on, and no others; possibly none."""
 
     def revoked(self, places: frozenset[Place]) -> None:
         """These are about to go to another member."""
@@ -143,15 +143,14 @@ class Consumer:
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # untyped base
-    """Translates the client's calls; empty ones are left out."""
+    """Translates the client's calls; of what went, empty ones are left out."""
 
     def __init__(self, assignments: Assignments) -> None:
         self._assignments = assignments
 
     def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """As the client names it."""
-        if assigned:
-            self._assignments.assigned(places_of(assigned))
+        self._assignments.assigned(places_of(assigned))
 
     def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """As the client names it."""

@@ -1,4 +1,4 @@
-"""Where a group begins that starts at `latest`: it loses nothing that came after its very first start."""
+"""Where a group or a partition begins: nothing is lost after the very first start, and nothing goes back."""
 
 from contextlib import closing
 from dataclasses import replace
@@ -6,14 +6,18 @@ from dataclasses import replace
 import pytest
 from kafka import KafkaProducer  # type: ignore[import-untyped]  # ships no types
 
+from devstack import Stack
 from events.conf import EventsSettings
+from events.errors import Transient
 from events.inbox import positions
 from events.inbox.consumer import Gone
 from events.kafka import Consumer as KafkaConsumer
 from events.kafka import NoOffset
 from events.kafka import _consumer as kafka_consumer
+from events.routing import Delivery, Routes, on
+from tests.faults.proxy import in_front_of
 from tests.integration.consuming import Member, admin, commit, committed, running, wait_until
-from tests.integration.counting import raw, rows
+from tests.integration.counting import Counted, leave_row, raw, rows
 from tests.integration.raw_records import Topic
 
 pytestmark = pytest.mark.usefixtures("effects")
@@ -78,3 +82,70 @@ def write_to_the_new_partition(topic: Topic) -> None:
     with closing(KafkaProducer(bootstrap_servers=list(EventsSettings.current().brokers))) as producer:
         wait_until(lambda: 3 in producer.partitions_for(topic.name))
         Topic(topic.name, producer).write(raw(1), raw(2), partition=3)
+
+
+def test_a_member_that_starts_while_no_broker_answers_begins_when_one_does(topic: Topic, parts: Stack) -> None:
+    topic.write(raw(1))
+    with in_front_of(parts.kafka) as proxy:
+        proxy.refuse()
+        with running(Member(topic, brokers=(proxy.address,))) as member:
+            wait_until(lambda: member.health.missing == "kafka")
+            proxy.heal()
+            wait_until(lambda: rows() == [("ann", 1)])
+            wait_until(lambda: member.health.missing is None)
+
+
+def test_of_a_partition_that_went_and_came_back_nothing_from_before_is_committed(
+    topic: Topic, caplog: pytest.LogCaptureFixture
+) -> None:
+    def wait_from_2_on(event: Counted, delivery: Delivery) -> None:
+        if event.n > 1:
+            raise Transient("the cache")
+        leave_row(event, delivery)
+
+    caplog.set_level("INFO", logger="events")
+    never = {"consumer_commit_interval_ms": 3_600_000, "consumer_heartbeat_ms": 300}
+    with running(Member(topic, Routes(on(Counted, wait_from_2_on, name="tested")), **never)) as member:
+        write_to_each(topic, 0, 1)
+        wait_until(lambda: len(rows()) == 6)
+        write_to_each(topic, 2, 3)
+        wait_until(lambda: member.health.missing == "tested")
+        went = settles_its_share_and_leaves(topic)
+        wait_until(lambda: owned(caplog)[-1] == 3 and len(owned(caplog)) > 2)
+    assert 0 < len(went) < 3
+    assert committed(topic) == {partition: 4 if partition in went else 2 for partition in range(3)}
+    assert len(rows()) == 6
+
+
+def write_to_each(topic: Topic, *numbers: int) -> None:
+    for partition in range(3):
+        topic.write(*(raw(n, f"name-{partition}") for n in numbers), partition=partition)
+
+
+def settles_its_share_and_leaves(topic: Topic) -> set[int]:
+    """Another member, which commits the ends of its partitions and handles nothing; gives which it had."""
+    settings = replace(EventsSettings.current(), group=topic.name, consumer_heartbeat_ms=300)
+    with closing(KafkaConsumer(settings, topics=[topic.name], assignments=Gone())) as kafka:
+        wait_until(lambda: kafka.poll(timeout_s=0.1) or kafka.assignment())
+        mine = kafka.assignment()
+        kafka.commit(dict.fromkeys(mine, 4), timeout_s=5)
+    return {partition for _, partition in mine}
+
+
+def owned(caplog: pytest.LogCaptureFixture) -> list[int]:
+    """How many partitions the member had, from its beginning."""
+    return [len(vars(line)["partitions"]) for line in caplog.records if line.getMessage() == "consumer owns"]
+
+
+def test_what_went_is_noted_though_it_came_back_before_anybody_looked_and_what_stayed_is_not() -> None:
+    ours, theirs = ("told", 0), ("told", 1)
+    gone = Gone()
+    gone.assigned(frozenset({ours, theirs}))
+    for places in ({ours}, {ours, theirs}):
+        gone.revoked(frozenset({ours, theirs}))
+        gone.assigned(frozenset(places))
+    assert gone.take() == {theirs}
+    gone.lost(frozenset({ours}))
+    gone.assigned(frozenset({ours}))
+    assert gone.take() == {ours}
+    assert gone.take() == set()

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -75,8 +76,13 @@ def test_a_session_without_an_answer_is_closed_and_the_next_one_answers(
     with in_front_of(parts.postgres) as proxy, by_way_of(proxy.port, statement_timeout="300ms"), waits_bounded():
         assert answer() == 1
         proxy.half_open()
+        too_late = threading.Timer(15, proxy.cut)
+        too_late.start()
         with pytest.raises(OperationalError):
             answer()
+        assert too_late.is_alive()
+        too_late.cancel()
+        assert connection.connection.closed
         proxy.heal()
         connection.close()
         assert answer() == 1
