@@ -176,3 +176,29 @@ def test_an_event_that_would_wait_behind_a_parked_one_is_told(routes: Routes, se
     batch.handle(records(1), group_of(on(Counted, refuse, name="echo"), name=settings.EVENTS["GROUP"]))
     with pytest.raises(Undeliverable, match="waits behind a parked delivery"):
         deliver(Counted(name="ann", n=2), routes=routes)
+
+
+def test_what_only_a_commit_would_refuse_is_raised_at_once() -> None:
+    def write_orphan(_: Counted, __: Delivery) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "create temp table parent (id int primary key);"
+                "create temp table child (id int references parent deferrable initially deferred);"
+                "insert into child values (1)"
+            )
+
+    with pytest.raises(IntegrityError, match="child"):
+        deliver(Counted(name="ann", n=1), routes=Routes(on(Counted, write_orphan, name="write-orphan")))
+
+
+def test_an_event_that_stands_twice_in_the_outbox_is_handled_once(
+    routes: Routes, calls: list[tuple[Event, UUID]]
+) -> None:
+    published(1)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "insert into events_outbox (event_id, topic, key, shard, type, headers, value) "
+            "select event_id, topic, key, shard, type, headers, value from events_outbox"
+        )
+    deliver_pending(routes=routes)
+    assert [type(event) for event, _ in calls] == [Counted, Echoed]
