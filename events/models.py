@@ -156,7 +156,8 @@ class ParkedDelivery(models.Model):
         verbose_name_plural = "parked deliveries"
         constraints = [models.UniqueConstraint(name="events_parked_once", fields=["group", "handler", "event_id"])]
         indexes = [
-            models.Index(name="events_parked_key", fields=["group", "key", "handler", "id"]),
+            # Of whole records the key may be anything, and longer than an index takes.
+            models.Index(name="events_parked_key", fields=["group", "key", "handler", "id"], condition=~Q(handler="")),
             models.Index(
                 name="events_parked_due",
                 fields=["group", "next_attempt_at"],

@@ -14,6 +14,7 @@ from events import observe
 from events.conf import DEAD_LETTERS
 from events.envelope import Envelope
 from events.inbox import operator_store, store
+from events.inbox.opening import KEY_BYTES_MOST
 from events.inbox.store import NewParked
 from events.outbox.publish import RECORD_BYTES_MOST, publish_copy, size_of
 from events.routing import Routes
@@ -73,9 +74,9 @@ def _tell(letter: NewParked) -> None:
 
 
 def _key(key: bytes | None, event_id: UUID) -> str:
-    """As text, since the outbox keeps nothing else; the letter's own identity where it is none."""
+    """As text, since the outbox keeps nothing else; the letter's own identity where it is none, or too long."""
     try:
-        text = (key or b"").decode()
+        text = (key or b"")[: KEY_BYTES_MOST + 1].decode()
     except UnicodeDecodeError:
         text = ""
-    return text if text and "\0" not in text else str(event_id)
+    return text if 0 < len(text) <= KEY_BYTES_MOST and "\0" not in text else str(event_id)

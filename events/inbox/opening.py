@@ -19,6 +19,7 @@ from events.routing import Route, Routes
 from events.trace import is_valid, new_traceparent
 
 VALUE_BYTES_MOST = 1_000_000  # publish() refuses a larger one
+KEY_BYTES_MOST = 1_000  # an index's row holds 2,700; ours have 36
 DEPTH_MOST = 20  # our deepest event has 2 levels; reading goes one call deeper for each
 # Room for clocks that go wrong. What is later still is no accident: the inbox would keep it for ever, and a
 # projection would take nothing newer.
@@ -107,6 +108,8 @@ def _open(record: Record) -> Received:
         raise _Refused(record.flaw)
     if record.value is not None and len(record.value) > VALUE_BYTES_MOST:
         raise _Refused("too-large: value")
+    if record.key is not None and len(record.key) > KEY_BYTES_MOST:
+        raise _Refused("too-large: key")
     received = open_envelope(key=record.key, headers=record.headers, value=record.value)
     most_s = time.time() + AHEAD_MOST_S
     if not 0 <= received.time.timestamp() <= most_s:

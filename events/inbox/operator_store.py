@@ -26,7 +26,7 @@ select count(*) filter (where dead_at is not null), count(*) filter (where next_
     count(*) filter (where dead_at is null and next_attempt_at is null and exists (
         select from events_parked as before
         where before."group" = parked."group" and before.key = parked.key and before.handler = parked.handler
-            and before.id < parked.id and before.dead_at is not null))
+            and before.handler <> '' and before.id < parked.id and before.dead_at is not null))
 from events_parked as parked where "group" = %s
 """
 

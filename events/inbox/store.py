@@ -55,7 +55,8 @@ where "group" = %(group)s and handler = any(%(handlers)s) and next_attempt_at <=
     and (handler = '' or not exists (
         select from events_parked as before
         where before."group" = due."group" and before.key = due.key and before.handler = due.handler
-            and before.id < due.id and (before.dead_at is null or before.handler <> all(%(going_on)s))))
+            and before.handler <> '' and before.id < due.id
+            and (before.dead_at is null or before.handler <> all(%(going_on)s))))
 order by next_attempt_at, id limit 1 for update skip locked
 """
 
@@ -63,7 +64,8 @@ _PROMOTE = """
 update events_parked set next_attempt_at = clock_timestamp()
 where dead_at is null and next_attempt_at is null and id = (
     select min(id) from events_parked
-    where "group" = %(group)s and handler = %(handler)s and key = %(key)s and (dead_at is null or not %(goes_on)s))
+    where "group" = %(group)s and handler = %(handler)s and handler <> '' and key = %(key)s
+        and (dead_at is null or not %(goes_on)s))
 """
 
 _POSTPONE = """

@@ -48,7 +48,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             "parkeddelivery",
-            models.Index(fields=["group", "key", "handler", "id"], name="events_parked_key"),
+            models.Index(
+                condition=models.Q(("handler", ""), _negated=True),
+                fields=["group", "key", "handler", "id"],
+                name="events_parked_key",
+            ),
         ),
         migrations.AddIndex(
             "parkeddelivery",

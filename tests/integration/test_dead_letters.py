@@ -1,5 +1,6 @@
 """Dead letters: kept whole, copied to their topic through the outbox, replayed and discarded by operators."""
 
+import secrets
 from collections.abc import Callable
 from io import StringIO
 from typing import Any
@@ -206,6 +207,16 @@ def test_a_record_too_large_for_its_topic_is_kept_and_a_stub_goes_out(world: Wor
     headers = dict(decode_headers(bytes(copy.headers)))
     assert (copy.key, bytes(copy.value), headers["dlq_stub"]) == (str(letter.event_id), b"", b"too-large")
     assert "h\0" not in headers
+
+
+@pytest.mark.parametrize("key", [secrets.token_bytes(3_000), secrets.token_hex(2_000).encode()], ids=["bytes", "text"])
+def test_a_key_too_long_for_an_index_stops_nothing(world: World, key: bytes) -> None:
+    headers = tuple((name, key if name == "ce_subject" else value) for name, value in raw(1).headers)
+    progress = batch.handle([Record("user.events", 0, 7, TIMESTAMP_MS, key, headers, b"{}")], world.group)
+    assert progress.settled == {("user.events", 0): 8}
+    letter = ParkedDelivery.objects.get()
+    assert (bytes(letter.key or b""), letter.reason) == (key, "too-large: key")
+    assert OutboxRecord.objects.get().key == str(letter.event_id)
 
 
 def test_a_record_that_cannot_be_read_comes_once_with_an_identity_of_its_own(world: World) -> None:
