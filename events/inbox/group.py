@@ -6,8 +6,8 @@ from uuid import UUID
 
 from events.routing import Routes
 
-# Event id and key: gives those of the events that stand in our own outbox.
-IsOurs = Callable[[Sequence[tuple[UUID, str]]], set[UUID]]
+# Event id, key and type: gives those of the events that stand in our own outbox.
+IsOurs = Callable[[Sequence[tuple[UUID, str, str]]], set[UUID]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

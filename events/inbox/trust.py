@@ -36,6 +36,8 @@ def sift(events: Sequence[Incoming], group: Group, *, vouched: bool = False) -> 
     now = datetime.now(UTC)
     forgotten = set() if vouched else _before_the_horizon(events, group, now)
     foreign = _not_ours(events, group)
+    if not forgotten and not foreign:
+        return Sifted(trusted=list(events))
     sifted = Sifted()
     for event in events:
         event_id = event.received.id
@@ -57,7 +59,8 @@ def created_at(event_id: UUID) -> datetime:
 
 
 def _before_the_horizon(events: Sequence[Incoming], group: Group, now: datetime) -> Collection[UUID]:
-    old = [event.received.id for event in events if created_at(event.received.id) < now - _SURELY_KNOWN]
+    known_ms = (now - _SURELY_KNOWN).timestamp() * 1000
+    old = [event.received.id for event in events if event.received.id.int >> 80 < known_ms]
     horizon = store.horizon(group=group.name) if old else None
     return {event_id for event_id in old if created_at(event_id) < horizon} if horizon else set()
 
@@ -67,6 +70,7 @@ def _not_ours(events: Sequence[Incoming], group: Group) -> Collection[UUID]:
     if group.is_ours is None:
         return set()
     asked = [event for event in events if any(route.only_ours for route in event.routes)]
-    claims = [(event.received.id, event.received.key) for event in asked if event.received.source == group.source]
+    received = [event.received for event in asked]
+    claims = [(one.id, one.key, one.type) for one in received if one.source == group.source]
     ours = group.is_ours(claims) if claims else set()
     return {event.received.id for event in asked} - ours

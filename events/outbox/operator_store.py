@@ -11,6 +11,7 @@ from uuid import UUID
 
 from django.db import connection
 
+from events.conf import DEAD_LETTERS
 from events.outbox.store import HAS_COPY, WAKE, OrderKey
 
 _DEAD = "select id from events_outbox where dead_at is not null and topic = coalesce(%s, topic) order by id"
@@ -59,12 +60,17 @@ where published_at is null and dead_at is null and xid >= pg_snapshot_xmax(pg_cu
 """
 
 
-# By key, since an index on event_id would cost every mark.
-_IS_OURS = """
-select event_id from unnest(%s::uuid[], %s::text[]) as claimed(event_id, key)
+# By key, since an index on event_id would cost every mark; one look for each claim, however many there are (`offset 0`
+# keeps these looks from becoming a join over the whole table). A dead letter's copy stands here too, and is whatever
+# somebody wrote into the topic.
+_IS_OURS = f"""
+select event_id from unnest(%s::uuid[], %s::text[], %s::text[]) as claimed(event_id, key, type)
 where exists (
-    select from events_outbox as record where record.key = claimed.key and record.event_id = claimed.event_id)
-"""
+    select from events_outbox as record
+    where record.key = claimed.key and record.event_id = claimed.event_id and record.type = claimed.type
+        and record.topic not like '%%{DEAD_LETTERS}'
+    offset 0)
+"""  # noqa: S608 - pieced together from constants
 
 
 class Looked(NamedTuple):
@@ -125,9 +131,9 @@ def foreign_numbers() -> int:
     return int(records)
 
 
-def is_ours(claims: Sequence[tuple[UUID, str]]) -> set[UUID]:
-    """Of these event ids and keys, those that stand in the outbox."""
-    rows = _rows(_IS_OURS, [[event_id for event_id, _ in claims], [key for _, key in claims]])
+def is_ours(claims: Sequence[tuple[UUID, str, str]]) -> set[UUID]:
+    """Of these events (id, key, type), those that stand in the outbox as such: a dead letter's copy is not one."""
+    rows = _rows(_IS_OURS, [list(column) for column in zip(*claims, strict=True)])
     return {event_id for (event_id,) in rows}
 
 
