@@ -115,7 +115,7 @@ def _one_by_one(tp: Any, batch: Any, buffer: bytes) -> Iterator[Record]:
 def _record(tp: Any, batch: Any, content: bytes, following: int) -> Record:
     """At an offset that goes on from the last, whatever it says of itself: a poll that went back would never end."""
     try:
-        offset, time, key, value, headers, flaw = fields_of(content, 0, len(content))
+        offset, time, key, value, headers, flaw = fields_of(content)
     except (ValueError, IndexError):
         return Record(tp.topic, tp.partition, following, batch.max_timestamp, None, (), None, "unreadable: record")
     offset += batch.base_offset

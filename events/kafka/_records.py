@@ -63,17 +63,18 @@ def place_of(buffer: bytes, at: int) -> tuple[int, int]:
     return start, start + length
 
 
-def fields_of(buffer: bytes, at: int, end: int) -> Fields:
-    """Offset and time, counted from the batch's, key, value, headers and flaw. Raises ValueError, IndexError."""
-    time_delta, at = decode_varint(buffer, at + 1)  # attributes come first: there are none
-    offset_delta, at = decode_varint(buffer, at)
-    key, at = _bytes(buffer, at)
-    value, at = _bytes(buffer, at)
-    count, at = decode_varint(buffer, at)
-    if not 0 <= count <= (end - at) // 2:  # each has two bytes at least
-        raise ValueError("headers")
-    headers, flaw, at = _headers(buffer, at, count)
-    if at != end:
+def fields_of(content: bytes) -> Fields:
+    """Offset and time, counted from the batch's, key, value, headers and flaw. Raises ValueError, IndexError.
+
+    Only the record's own bytes are given: whatever its numbers claim, reading ends there.
+    """
+    time_delta, at = decode_varint(content, 1)  # attributes come first: there are none
+    offset_delta, at = decode_varint(content, at)
+    key, at = _bytes(content, at)
+    value, at = _bytes(content, at)
+    count, at = decode_varint(content, at)
+    headers, flaw, at = _headers(content, at, count)
+    if at != len(content):
         raise ValueError("length")
     return offset_delta, time_delta, key, value, headers, flaw
 

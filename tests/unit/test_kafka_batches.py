@@ -194,7 +194,35 @@ def test_a_checksum_that_fails_once_is_fetched_again_before_it_counts() -> None:
     found, following = read(content, doubted=doubted)
     assert ([record.offset for record in found], following) == ([9], 10)
     assert read(around(one()), start=10, doubted=doubted)[0][0].flaw == ""
-    assert read(content, start=10, doubted=doubted | {(PLACE, 10)})[1] == 11
+    assert doubted == set()
+    assert read(content, start=10, doubted={(PLACE, 10)})[1] == 11
+
+
+def test_what_brokers_write_for_themselves_is_passed_over() -> None:
+    marker = around(one(), attributes=0x20)
+    assert [record.offset for record in read(marker + batch((b"k", b"v", ()), base=11))[0]] == [11]
+    assert read(marker) == ([], 11)
+
+
+def test_records_without_an_offset_of_their_own_are_left_out() -> None:
+    found, following = read(around(one() + one(offset=1), count=2, last=0))
+    assert ([record.offset for record in found], following) == ([10], 11)
+
+
+def test_where_brokers_write_the_time_it_is_theirs() -> None:
+    (found,), _ = read(sealed(around(one(), attributes=0x08), max_ms=1_800_000_000_000))
+    assert found.timestamp_ms == 1_800_000_000_000
+
+
+def test_a_fetch_never_leads_back_behind_where_it_began() -> None:
+    assert read(batch((b"k", b"v", ()), base=9), start=20) == ([], 20)
+
+
+def test_the_fetcher_is_told_the_leader_and_that_something_was_read() -> None:
+    of_fetch = reader(sealed(around(one()), epoch=7))
+    of_fetch.take(1)
+    assert of_fetch.leader_epoch == 7
+    assert of_fetch.bytes_read > 0
 
 
 def test_what_is_no_batch_at_all_raises_once_and_ends() -> None:
