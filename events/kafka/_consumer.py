@@ -62,6 +62,11 @@ class Consumer:
 
         Raises NoOffset, OffsetOutOfRange, NotAuthorised.
         """
+        # What the client had in hand of a paused partition it takes up only where nothing else is, and leaves there
+        # what it has read to the end: the partition would stand still for ever.
+        fetcher = self._client._fetcher  # noqa: SLF001 - as said
+        if not fetcher._next_partition_records:  # noqa: SLF001
+            fetcher._next_partition_records = None  # noqa: SLF001
         with our_errors():
             polled = self._client.poll(timeout_ms=_ms(timeout_s))
         return [record for of_one_partition in polled.values() for record in of_one_partition]

@@ -77,7 +77,7 @@ class Group:
 
     def begins(self, *starts: Callable[[], Member]) -> list[Member]:
         """The load, its relay and these members, each at work."""
-        self._writer = self.fleet.writer(threads=2, per_s=10)
+        self._writer = self.fleet.writer(threads=2, per_s=6)
         self.fleet.relay()
         members = [start() for start in starts]
         for member in members:
@@ -96,7 +96,7 @@ class Group:
         )
         return Member(process, port, folder)
 
-    def works(self, *members: Member, effects: int = 20) -> None:
+    def works(self, *members: Member, effects: int = 10) -> None:
         """Returns when each of these has handled so many events more, and says that it is ready."""
         for member in members:
             has_more = partial(self._has_effects, member, self._effects_of(member) + effects)

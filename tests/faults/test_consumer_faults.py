@@ -81,7 +81,7 @@ def test_what_is_away_is_waited_for_and_told_and_sigterm_ends_the_wait(group: Gr
         for member in members:
             member.process.ask_to_end()
         assert [member.process.exit_code(within_s=STOPS_WITHIN_S) for member in members] == [0, 0, 0]
-        last = group.member()
+        last = group.member(KAFKA_CONSUMER_BATCH="500")
         group.works(last)
         group.ends_well()
         assert last.process.terminate(within_s=STOPS_WITHIN_S) == 0

@@ -9,6 +9,7 @@ from kafka import TopicPartition  # type: ignore[import-untyped]  # ships no typ
 from pytest_django import Settings
 
 from devstack import Stack
+from events.errors import Transient
 from events.models import ParkedDelivery
 from events.routing import Delivery, RetryPolicy, Routes, on
 from tests.integration.consuming import Member, admin, commit, committed, running, wait_until
@@ -80,6 +81,24 @@ def test_what_one_member_cannot_settle_goes_on_at_another_in_order(topic: Topic)
         wait_until(lambda: len(rows()) == 9)
     for name in names:
         assert rows(name) == [(name, n) for n in range(3)]
+
+
+def test_a_partition_that_was_held_goes_on_after_others_were_read_meanwhile(topic: Topic) -> None:
+    def wait_for_the_cache(event: Counted, delivery: Delivery) -> None:
+        if event.name == "ann" and away:
+            raise Transient("the cache")
+        leave_row(event, delivery)
+
+    away = [True]
+    topic.write(*(raw(n) for n in range(5)))
+    routes = Routes(on(Counted, wait_for_the_cache, name="tested"))
+    with running(Member(topic, routes, consumer_batch=2)) as member:
+        wait_until(lambda: member.health.missing == "tested")
+        topic.write(raw(0, "bob"), partition=1)
+        wait_until(lambda: rows("bob"))
+        away.clear()
+        wait_until(lambda: rows("ann") == [("ann", n) for n in range(5)])
+        wait_until(lambda: member.health.missing is None)
 
 
 def test_a_database_that_goes_away_costs_waiting_and_nothing_else(topic: Topic, parts: Stack) -> None:

@@ -114,7 +114,9 @@ def test_every_mounted_file_is_in_the_repository() -> None:
 def test_the_dashboard_shows_metrics_that_exist() -> None:
     dashboard = json.loads((ROOT / "deploy/grafana-dashboard.json").read_text())
     shown = {name for panel in dashboard["panels"] for name in re.findall(r"kafka_\w+", panel["targets"][0]["expr"])}
-    metrics = set(re.findall(r'(?:Counter|Gauge|Histogram)\(\s*"(kafka_\w+)"', (ROOT / "events/observe.py").read_text()))
+    metrics = set(
+        re.findall(r'(?:Counter|Gauge|Histogram)\(\s*"(kafka_\w+)"', (ROOT / "events/observe.py").read_text())
+    )
     assert {name.removesuffix("_bucket") for name in shown} == metrics
 
 
