@@ -55,7 +55,7 @@ class Envelope:
     value: bytes
 
 
-class Received(msgspec.Struct, frozen=True):
+class Received(msgspec.Struct, frozen=True, gc=False):
     """What the headers of one record say, checked; the data is still bytes. A Struct: made for each record read."""
 
     id: UUID

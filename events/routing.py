@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
+import msgspec
 from django.apps import AppConfig, apps
 
 from events.backoff import Backoff
@@ -18,11 +19,11 @@ from events.event import Event
 NAME_MOST = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(msgspec.Struct, frozen=True, gc=False):
     """One event on its way to one handler: what the handler knows beside the event's own data.
 
-    `traceparent` is the trace of the change; a handler of single events works under it.
+    `traceparent` is the trace of the change; a handler of single events works under it. A Struct: one is made for each
+    delivery.
     """
 
     event_id: UUID

@@ -143,7 +143,9 @@ def _arrived(opened: Sequence[Opened], group: Group) -> list[Incoming | Unreadab
     for one in opened:
         if not isinstance(one, Unknown):
             first.setdefault(one.identity, one)
-    new = store.receive(group=group.name, event_ids=first) if first else set()
+    new = store.receive(group=group.name, event_ids=first) if first else ()
+    if len(new) == len(first):
+        return list(first.values())
     return [one for identity, one in first.items() if identity in new]
 
 

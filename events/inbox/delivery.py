@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+import msgspec
 from django.db import InterfaceError, InternalError, OperationalError, connection, transaction
 
 from events.errors import Permanent, Transient
@@ -28,8 +29,7 @@ _CAUSES_MOST = 20
 LOOK_AFTER_MS = 500
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
+class Pair(msgspec.Struct, frozen=True, gc=False):
     """One delivery of a batch: an event and one of its routes; `position` is the event's in the batch."""
 
     incoming: Incoming
@@ -47,8 +47,7 @@ class Pair:
         return self.route.name, self.incoming.received.id
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(msgspec.Struct, frozen=True, gc=False):
     """The handler returned; its writes stand once the transaction commits. `ms` is its own time."""
 
     pairs: Sequence[Pair]

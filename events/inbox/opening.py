@@ -31,7 +31,7 @@ _NUL = re.compile(rb"(?<!\\)(?:\\\\)*+\\u0000")
 _NAMESPACE = UUID("955bc462-11ce-4b99-8a46-e13d290bbcd5")  # for ever: identities are stored
 
 
-class Incoming(msgspec.Struct, frozen=True):
+class Incoming(msgspec.Struct, frozen=True, gc=False):
     """A record that holds an event we know, with the handlers it goes to. A Struct: one is made for each record."""
 
     record: Record

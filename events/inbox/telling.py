@@ -49,14 +49,15 @@ def tell_retry_failed(parked: ParkedDelivery, failed: Failed) -> None:
 
 
 def _tell_settled(opened: Sequence[Opened]) -> None:
-    settled: Counter[tuple[str, str]] = Counter()
     recorded_ms: dict[str, list[int]] = defaultdict(list)
     for one in opened:
         record = one.record
         if isinstance(one, Unknown):
             observe.record_skipped(topic=record.topic, partition=record.partition, offset=record.offset)
-        settled[record.topic, one.received.type if isinstance(one, Incoming) else observe.UNKNOWN] += 1
         recorded_ms[record.topic].append(record.timestamp_ms)
+    settled = Counter(
+        (one.record.topic, one.received.type if isinstance(one, Incoming) else observe.UNKNOWN) for one in opened
+    )
     for (topic, event_type), records in settled.items():
         observe.record_settled(topic=topic, event_type=event_type, records=records)
     for topic, times_ms in recorded_ms.items():

@@ -21,7 +21,7 @@ _XERIAL_HEADER_BYTES = 16
 Fields = tuple[int, int, bytes | None, bytes | None, Headers, str]
 
 
-class Record(msgspec.Struct, frozen=True):
+class Record(msgspec.Struct, frozen=True, gc=False):
     """One record as it was read; `timestamp_ms` is Kafka's, in milliseconds since 1970 UTC.
 
     `flaw`, where set, is why it could not be read whole: a stable word, a colon and the part.

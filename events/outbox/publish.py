@@ -112,8 +112,9 @@ class Collected:
 
     def refuse_too_many_keys(self, *, since: int) -> None:
         """Of the records after the first `since`, which one handler has published. Raises TooManyKeys."""
-        newer = self._records[since:]
-        if len(newer) > KEYS_MOST and len({_lock_of(record) for record in newer}) > KEYS_MOST:
+        if len(self._records) - since <= KEYS_MOST:
+            return
+        if len({_lock_of(record) for record in self._records[since:]}) > KEYS_MOST:
             raise TooManyKeys(f"more than {KEYS_MOST} keys published by one handler at once")
 
     def write(self, *, announcements_alone: bool = False) -> None:

@@ -247,7 +247,7 @@ def test_members_that_overlap_neither_deadlock_nor_double() -> None:
     def receive(ids: Sequence[UUID]) -> None:
         both.wait(10)
         with transaction.atomic():
-            new.append(store.receive(group=GROUP, event_ids=ids))
+            new.append(set(store.receive(group=GROUP, event_ids=ids)))
         connection.close()
 
     with ThreadPoolExecutor(2) as members:

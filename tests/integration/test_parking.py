@@ -1,5 +1,6 @@
 """What a delivery that fails takes with it: nothing but what must wait for it, whatever way it fails."""
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -207,7 +208,8 @@ def later() -> Record:
 
 
 @pytest.mark.parametrize("text", ["a\0b", "\udcff"], ids=["NUL", "half a surrogate pair"])
-def test_an_error_may_say_what_the_database_cannot_keep(text: str) -> None:
+def test_an_error_may_say_what_the_database_cannot_keep(text: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.CRITICAL + 1, logger="events")  # a worker's report cannot carry half a pair either
     group = group_of(on(Counted, Refusing(0, error=ValueError(text)), name="tested", retry=RetryPolicy(attempts=3)))
     assert batch.handle(records_of(["ann"]), group).settled == {("user.events", 0): 1}
     retry(group)
