@@ -95,9 +95,11 @@ def by_way_of(port: int, *, statement_timeout: str) -> Iterator[None]:
     before = connection.settings_dict
     options = before["OPTIONS"] | {"options": f"-c statement_timeout={statement_timeout}"}
     connection.settings_dict = before | {"HOST": "127.0.0.1", "PORT": str(port), "OPTIONS": options}
-    yield
-    connection.close()
-    connection.settings_dict = before
+    try:
+        yield
+    finally:
+        connection.close()
+        connection.settings_dict = before
 
 
 def answer() -> int:
