@@ -1,10 +1,12 @@
 """Trying again the deliveries that were set aside, when their time has come, and dead letters that are replayed.
 
 `consumer` calls `retry_due` between two polls. A retry locks its delivery, calls the handler and deletes the delivery
-in one transaction; what waited behind it is due then, in order. docs/decisions/parking.md.
+in one transaction, some of different keys together; what waited behind it is due then, in order.
+docs/decisions/parking.md.
 """
 
 import time
+from collections.abc import Sequence
 
 from django.db import Error, transaction
 
@@ -20,46 +22,59 @@ from events.models import ParkedDelivery
 from events.outbox.publish import Collected, collecting
 from events.routing import RetryPolicy
 
+_TOGETHER = 32  # a transaction for each would cost more than most handlers
+
 
 def retry_due(group: Group, *, within_s: float) -> Away | None:
     """Retry one after the other until none is due or the time is up. Gives what is away, if that was the end."""
     until = time.monotonic() + within_s
+    together = _TOGETHER
     while time.monotonic() < until:
-        outcome = _retry_next(group)
-        if not isinstance(outcome, ParkedDelivery):
+        outcome = _retry_next(group, together, until)
+        if isinstance(outcome, Away) or outcome is None:
             return outcome
+        together = outcome
     return None
 
 
-def _retry_next(group: Group) -> ParkedDelivery | Away | None:
-    parked = None
-    deliveries = None
+def _retry_next(group: Group, together: int, until: float) -> int | Away | None:
+    """So many in one transaction; gives how many to take next: one alone where nobody can be named."""
+    due: Sequence[ParkedDelivery] = ()
     try:
         with transaction.atomic(durable=True), collecting() as collected:
-            parked = store.take_due(group=group.name, handlers=group.routes.names, going_on=group.routes.going_on)
-            if parked:
-                deliveries = _retry(parked, group, collected)
+            due = store.take_due(
+                group=group.name, handlers=group.routes.names, going_on=group.routes.going_on, limit=together
+            )
+            told = [
+                _retry(parked, group, collected, is_alone=len(due) == 1)
+                for parked in due
+                if parked is due[0] or time.monotonic() < until
+            ]
             collected.write()
             store.check_constraints()
-    except PartAway as away:
-        return away.away
     except Exception as error:  # noqa: BLE001 - the border: the commit runs what handlers left for it, too
-        if parked is None or (database_is_away(error) and not isinstance(error, Undone)):
-            return Away("database", error)
-        return _note_failure(parked, error.failed if isinstance(error, Undone) else Failed(error), group) or parked
-    if deliveries:
+        return 1 if len(due) > 1 else _undone(error, due, group)
+    for deliveries in told:
         telling.tell_deliveries(deliveries)
-    return parked
+    return together if due else None
 
 
-def _retry(parked: ParkedDelivery, group: Group, collected: Collected) -> Deliveries:
+def _undone(error: Exception, due: Sequence[ParkedDelivery], group: Group) -> int | Away:
+    if isinstance(error, PartAway):
+        return error.away
+    if not due or (database_is_away(error) and not isinstance(error, Undone)):
+        return Away("database", error)
+    return _note_failure(due[0], error.failed if isinstance(error, Undone) else Failed(error), group) or 1
+
+
+def _retry(parked: ParkedDelivery, group: Group, collected: Collected, *, is_alone: bool) -> Deliveries:
     deliveries = Deliveries(collected, set())
     opened = open_record(store.record_of(parked), group.routes, group.cluster)
     route = group.routes.route_named(parked.handler)
     if route is None or not isinstance(opened, Incoming):
         return _reopen(parked, opened, group, deliveries)
     pair = Pair(opened, route)
-    outcome = make([pair], collected, is_alone=True)
+    outcome = make([pair], collected, is_alone=is_alone)
     if isinstance(outcome, Done):
         deliveries.done.append(outcome)
         store.remove(parked.id)

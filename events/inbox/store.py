@@ -62,7 +62,7 @@ where "group" = %(group)s and handler = any(%(handlers)s) and next_attempt_at <=
         where before."group" = due."group" and before.key = due.key and before.handler = due.handler
             and before.handler <> '' and before.id < due.id
             and (before.dead_at is null or before.handler <> all(%(going_on)s))))
-order by next_attempt_at, id limit 1 for update skip locked
+order by next_attempt_at, id limit %(limit)s for update skip locked
 """
 
 _PROMOTE = """
@@ -127,13 +127,15 @@ def park(parked: Sequence[NewParked], *, group: str) -> set[tuple[str, UUID]]:
     return set(_rows(_PARK, [group, *map(list, columns)]))
 
 
-def take_due(*, group: str, handlers: Collection[str], going_on: Collection[str]) -> ParkedDelivery | None:
-    """A delivery whose time has come and before which none of its key waits, locked; None where there is none.
+def take_due(
+    *, group: str, handlers: Collection[str], going_on: Collection[str], limit: int
+) -> Sequence[ParkedDelivery]:
+    """Deliveries whose time has come and before which none of its key waits, locked.
 
     `going_on` names the handlers whose dead letters hold nobody back.
     """
-    wanted = {"group": group, "handlers": ["", *handlers], "going_on": list(going_on)}
-    return next(iter(ParkedDelivery.objects.raw(_TAKE_DUE, wanted)), None)
+    wanted = {"group": group, "handlers": ["", *handlers], "going_on": list(going_on), "limit": limit}
+    return list(ParkedDelivery.objects.raw(_TAKE_DUE, wanted))
 
 
 def promote(*, group: str, queue: Queue, goes_on: bool) -> None:

@@ -81,7 +81,7 @@ def by_admin(action: str) -> Callable[[list[int]], None]:
         request.user = get_user_model()(username="root", is_superuser=True, is_staff=True)
         request._messages = CookieStorage(request)  # type: ignore[attr-defined]  # what the middleware sets
         page = admin.site._registry[ParkedDelivery]
-        chosen, _, _ = page.get_actions(request)[action]
+        chosen = getattr(type(page), action)
         chosen(page, request, ParkedDelivery.objects.filter(id__in=ids))
         assert [str(message).split(".")[0] for message in request._messages] == [f"{action.capitalize()}ed: {len(ids)}"]  # type: ignore[attr-defined]  # as above
 
