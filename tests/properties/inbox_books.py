@@ -4,13 +4,14 @@ In order within a key and handler; once a pair; nothing lost; nothing that waits
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import connection
 
+from events.kafka import Place, Record
 from events.outbox.store import decode_headers
 from tests.properties.faulty_handlers import ATTEMPTS_MOST, GOING_ON, HANDLERS, WAITING, Pair
 
@@ -87,7 +88,7 @@ class Books:
         self._deaths: dict[Pair, set[datetime]] = defaultdict(set)
         # At the last step's end.
         self._had_effect: set[Pair] = set()
-        self._was_alive: set[Pair] = set()
+        self._was_alive: dict[Pair, int] = {}  # and how often it had died
         with connection.cursor() as cursor:
             cursor.execute(_EMPTY)
 
@@ -117,6 +118,15 @@ class Books:
         """Dead letters, but for events that come again and were handled once: those an operator discards."""
         return [one for one in self.parked if one.dead_at and not one.reason.startswith("older-than-inbox")]
 
+    def note_settled(self, polled: Iterable[Record], settled: Mapping[Place, int]) -> None:
+        for one in polled:
+            if one.offset < settled.get((one.topic, one.partition), 0):
+                event_id = dict(one.headers).get("ce_id")
+                if event_id:
+                    self.settled.add(UUID(event_id.decode()))
+                else:
+                    self.settled_junk.add((one.partition, one.offset))
+
     def note_discarded(self, letters: Iterable[Parked]) -> None:
         for one in letters:
             if one.handler:
@@ -139,7 +149,8 @@ class Books:
         self._judge_blame()
         self._judge_published()
         self._judge_copies()
-        self._had_effect, self._was_alive = self._have_effect(), self._are_alive()
+        self._had_effect = self._have_effect()
+        self._was_alive = {one.pair: len(self._deaths[one.pair]) for one in self.parked if not one.dead_at}
 
     def judge_end(self) -> None:
         """After everything was mended, polled and replayed."""
@@ -165,11 +176,11 @@ class Books:
         """Nobody but the dead, and not while they are tried again."""
         effects = self._numbers(GOING_ON, name)
         pairs = {one.n: Pair(GOING_ON, one.event_id) for one in self.sent if one.name == name}
-        alive_all_the_time = self._was_alive & self._are_alive()
+        kept_alive = {pair for pair, deaths in self._was_alive.items() if len(self._deaths[pair]) == deaths}
         for place, n in enumerate(effects):
             overtaken = {pairs[m] for m in range(n) if m not in effects[:place]}
-            assert overtaken <= self._deaths.keys(), (name, n)
-            assert pairs[n] in self._had_effect or overtaken.isdisjoint(alive_all_the_time), (name, n)
+            assert all(self._deaths[pair] for pair in overtaken), (name, n)
+            assert pairs[n] in self._had_effect or overtaken.isdisjoint(kept_alive), (name, n)
 
     def _judge_nothing_lost(self) -> None:
         parked = {one.pair for one in self.parked}
@@ -199,14 +210,11 @@ class Books:
             told = dict(decode_headers(bytes(headers)))
             copies[Pair(told["dlq_handler"].decode(), UUID(told["dlq_event_id"].decode()))] += 1
         of_handlers = {pair: count for pair, count in copies.items() if pair.handler}
-        assert of_handlers == {pair: len(deaths) for pair, deaths in self._deaths.items() if pair.handler}
+        assert of_handlers == {pair: len(deaths) for pair, deaths in self._deaths.items() if pair.handler and deaths}
         assert {one.pair for one in self.parked if not one.handler} <= copies.keys()
 
     def _have_effect(self) -> set[Pair]:
         return {Pair(handler, event_id) for handler, event_id, _, _ in self._effects}
-
-    def _are_alive(self) -> set[Pair]:
-        return {one.pair for one in self.parked if not one.dead_at}
 
     def _numbers(self, handler: str, name: str) -> list[int]:
         return [n for of, _, called, n in self._effects if (of, called) == (handler, name)]

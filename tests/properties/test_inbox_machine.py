@@ -8,7 +8,6 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, ClassVar, TypeVar
-from uuid import UUID
 
 import pytest
 from django.db import connection
@@ -29,7 +28,7 @@ from events.kafka import Record
 from tests.integration.batching import LIMIT_S, make_due
 from tests.integration.counting import TABLE
 from tests.integration.raw_records import Raw
-from tests.properties.faulty_handlers import FAULTS, HANDLERS, LATE, OUTAGES, OWN_FAULTS, FaultyHandlers, Pair
+from tests.properties.faulty_handlers import HANDLERS, LATE, OUTAGES, OWN_FAULTS, FaultyHandlers, Pair
 from tests.properties.inbox_books import Books, Parked, judge_none_is_due, time_of
 from tests.properties.inbox_members import KEYS, PARTITIONS, Commit, Log, Member, interleaved, two_members
 
@@ -38,13 +37,14 @@ One = TypeVar("One")
 pytestmark = pytest.mark.django_db(transaction=True)
 
 COMMITS = st.sampled_from(["well"] * 6 + ["lost", "unheard"])
-FAULT = st.sampled_from(sorted(FAULTS))
+FAULT = st.sampled_from([*OWN_FAULTS] * 3 + [*OUTAGES])
 HANDLER = st.sampled_from(HANDLERS)
 ANY = st.integers(0, 99)  # which one of those that there are, counted round and round
 EVENTS: dict[str, Any] = {
-    "names": st.lists(st.sampled_from(sorted(KEYS)), min_size=1, max_size=6),
-    "faults": st.lists(st.tuples(ANY, HANDLER, FAULT), max_size=3),
+    "names": st.lists(st.sampled_from([*KEYS, "ann", "ann"]), min_size=1, max_size=6),
+    "faults": st.lists(st.tuples(ANY, HANDLER, FAULT), min_size=1, max_size=4),
 }
+EVERYTHING = 1_000
 LONG_AGO = "update events_inbox set received_at = received_at - interval '9 days'"
 
 
@@ -94,9 +94,11 @@ class InboxMachine(RuleBasedStateMachine):
             self._break(nth(pairs, which), fault)
 
     @precondition(lambda self: self._handlers.faults)
-    @rule(which=ANY)
-    def is_mended(self, which: int) -> None:
-        del self._handlers.faults[nth(sorted(self._handlers.faults), which)]
+    @rule(which=ANY, is_every=st.booleans())
+    def is_mended(self, which: int, *, is_every: bool) -> None:
+        faults = sorted(self._handlers.faults)
+        for pair in faults if is_every else [nth(faults, which)]:
+            del self._handlers.faults[pair]
 
     # What the group does ------------------------------------------------------------------------------------
 
@@ -151,22 +153,28 @@ class InboxMachine(RuleBasedStateMachine):
         self.partitions_go_to_the_other()
         after = self._poll(most + 2, carefully=carefully)
         gone, progress = interleaved((old, before[1]), (self.members[self._owner], after[1]))
-        self._note_settled(before[0], gone)
+        self._books.note_settled(before[0], gone.settled)
         self._note(after[0], progress)
 
-    @precondition(lambda self: self._is_some_unread() and self._books.is_some_alive)
-    @rule(most=st.integers(1, 6), is_poll_first=st.booleans())
-    def one_polls_while_the_other_retries(self, most: int, *, is_poll_first: bool) -> None:
-        make_due()
-        polled, work = self._poll(most)
-        both = [(self.members[self._owner], work), (self.members[1 - self._owner], self._retry)]
-        order = (0, 1) if is_poll_first else (1, 0)
-        outcomes = interleaved(*(both[at] for at in order))
-        self._note(polled, outcomes[order[0]])
-
     @precondition(lambda self: self._books.is_some_alive)
-    @rule()
-    def both_retry(self) -> None:
+    @rule(is_poll_first=st.booleans(), is_well=st.booleans())
+    def one_polls_while_the_other_retries(self, *, is_poll_first: bool, is_well: bool) -> None:
+        if is_well:
+            self._handlers.faults.clear()
+        self._more_come_of(self._books.parked)
+        make_due()
+        polled, work = self._poll(EVERYTHING)
+        both = [(self.members[self._owner], work), (self.members[1 - self._owner], self._retry)]
+        step = 1 if is_poll_first else -1
+        self._note(polled, interleaved(*both[::step])[::step][0])
+
+    @precondition(lambda self: self._books.parked)
+    @rule(is_well=st.booleans())
+    def both_retry(self, *, is_well: bool) -> None:
+        """The dead, too."""
+        if is_well:
+            self._handlers.faults.clear()
+        self._replay(self._books.letters())
         make_due()
         interleaved(*((member, self._retry) for member in self.members))
 
@@ -183,10 +191,12 @@ class InboxMachine(RuleBasedStateMachine):
         self._discard(self._choose(which))
 
     @precondition(lambda self: self._books.letters())
-    @rule(which=ANY, most=st.integers(1, 6), is_kept=st.booleans())
-    def a_letter_is_replayed_or_discarded_while_one_polls(self, which: int, most: int, *, is_kept: bool) -> None:
-        polled, work = self._poll(most)
-        act = partial(self._replay if is_kept else self._discard, self._choose(which))
+    @rule(which=ANY, is_kept=st.booleans())
+    def a_letter_is_replayed_or_discarded_while_one_polls(self, which: int, *, is_kept: bool) -> None:
+        chosen = self._choose(which)
+        self._more_come_of(chosen)
+        polled, work = self._poll(EVERYTHING)
+        act = partial(self._replay if is_kept else self._discard, chosen)
         progress, _ = interleaved((self.members[self._owner], work), (self.members[1 - self._owner], act))
         self._note(polled, progress)
 
@@ -211,11 +221,14 @@ class InboxMachine(RuleBasedStateMachine):
         self._handlers.faults.clear()
         self.partitions_go_to_the_other()
         while self._is_some_unread():
-            self.owner_polls(50, "well", carefully=False)
+            self.owner_polls(EVERYTHING, "well", carefully=False)
         self._books.look()
         self._replay([one for one in self._books.letters() if one.handler])
         self.all_is_retried(0, "well")
         self._books.judge_end()
+
+    def _more_come_of(self, parked: Sequence[Parked]) -> None:
+        self.events_come(sorted({one.key for one in parked}), [])
 
     def _poll(self, most: int, *, carefully: bool = False) -> tuple[list[Record], Callable[[], Progress]]:
         polled = self._log.cut(self._positions, most)
@@ -227,16 +240,7 @@ class InboxMachine(RuleBasedStateMachine):
     def _note(self, polled: Sequence[Record], progress: Progress) -> None:
         for (_, partition), offset in (progress.settled | progress.unsettled).items():
             self._positions[partition] = offset
-        self._note_settled(polled, progress)
-
-    def _note_settled(self, polled: Sequence[Record], progress: Progress) -> None:
-        for one in polled:
-            if one.offset < progress.settled.get((one.topic, one.partition), 0):
-                event_id = dict(one.headers).get("ce_id")
-                if event_id:
-                    self._books.settled.add(UUID(event_id.decode()))
-                else:
-                    self._books.settled_junk.add((one.partition, one.offset))
+        self._books.note_settled(polled, progress.settled)
 
     def _break(self, pair: Pair, fault: str) -> None:
         self._handlers.faults[pair] = fault
