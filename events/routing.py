@@ -1,13 +1,14 @@
 """Which handlers an event goes to: one explicit table per project, named by EVENTS["ROUTES"].
 
-A project writes the table once (see `accounts/routes.py`); `inbox.delivery` reads it for each message.
+A project writes the table once (see `accounts/routes.py`); `inbox.opening` reads it for each record.
 """
 
+import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 from uuid import UUID
 
 import msgspec
@@ -17,6 +18,7 @@ from events.backoff import Backoff
 from events.event import Event
 
 NAME_MOST = 64
+ATTEMPTS_MOST = 1_000
 
 
 class Delivery(msgspec.Struct, frozen=True, gc=False):
@@ -57,6 +59,16 @@ class RetryPolicy:
     def wait_s(self, attempt: int) -> float:
         """Seconds to wait after the `attempt`th failure (from 1)."""
         return Backoff(self.first_s, self.most_s).wait_s(attempt)
+
+    def problems(self) -> Iterator[str]:
+        """What is wrong with it."""
+        if not 1 <= self.attempts <= ATTEMPTS_MOST:
+            yield f"attempts must be 1 to {ATTEMPTS_MOST:,}, got {self.attempts!r}"
+        for name, wait_s in (("first_s", self.first_s), ("most_s", self.most_s)):
+            if not 0 < wait_s < math.inf:
+                yield f"{name} must be a number above 0, got {wait_s!r}"
+        if self.after_death not in get_args(AfterDeath):
+            yield f"after_death must be one of {', '.join(get_args(AfterDeath))}, got {self.after_death!r}"
 
 
 _USUAL = RetryPolicy()  # ten attempts within about a quarter of an hour
@@ -158,7 +170,10 @@ class Routes:
 
     def problems(self) -> list[str]:
         """What is wrong with the table."""
-        return [*self._wrong_names(), *self._repeated_names(), *self._repeated_types(), *self._contradictions()]
+        return [
+            *self._wrong_names(), *self._repeated_names(), *self._repeated_types(), *self._contradictions(),
+            *self._wrong_policies(),
+        ]  # fmt: skip
 
     def _wrong_names(self) -> Iterable[str]:
         names = (route.name for route in self._handled)
@@ -179,3 +194,6 @@ class Routes:
         handled = {route.event for route in self._handled}
         silent = {entry.event for entry in self.entries if isinstance(entry, Unhandled)}
         return (f"{event.type} is routed and unhandled" for event in handled & silent)
+
+    def _wrong_policies(self) -> Iterable[str]:
+        return (f"handler {route.name!r}: {told}" for route in self._handled for told in route.retry.problems())

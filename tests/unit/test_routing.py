@@ -1,10 +1,11 @@
 """The table of routes: what it answers, what is wrong with it, and which classes must stand in it."""
 
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from io import StringIO
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import pytest
 from django.apps import apps
@@ -14,7 +15,7 @@ from pytest_django import Settings
 from accounts.event_types import UserLoggedIn, UserRegistered
 from events.checks import check_every_event_is_routed
 from events.event import Event
-from events.routing import Route, Routes, event_classes, on, unhandled
+from events.routing import AfterDeath, RetryPolicy, Route, Routes, event_classes, on, on_batch, unhandled
 
 
 class Opened(Event, frozen=True, kw_only=True):
@@ -68,6 +69,30 @@ def test_topics_are_those_of_the_classes_under_their_configured_names() -> None:
 )
 def test_what_is_wrong_with_a_table_is_told(entries: tuple[Any, ...], told: list[str]) -> None:
     assert Routes(*entries).problems() == told
+
+
+@pytest.mark.parametrize(
+    ("policy", "told"),
+    [
+        (RetryPolicy(attempts=1, first_s=0.001, most_s=0.001), []),
+        (RetryPolicy(attempts=1_000, after_death="continue"), []),
+        (RetryPolicy(attempts=0), ["handler 'a': attempts must be 1 to 1,000, got 0"]),
+        (RetryPolicy(attempts=1_001), ["handler 'a': attempts must be 1 to 1,000, got 1001"]),
+        (RetryPolicy(first_s=0), ["handler 'a': first_s must be a number above 0, got 0"]),
+        (RetryPolicy(first_s=math.nan), ["handler 'a': first_s must be a number above 0, got nan"]),
+        (RetryPolicy(most_s=-1), ["handler 'a': most_s must be a number above 0, got -1"]),
+        (RetryPolicy(most_s=math.inf), ["handler 'a': most_s must be a number above 0, got inf"]),
+        (
+            RetryPolicy(after_death=cast("AfterDeath", "stop")),
+            ["handler 'a': after_death must be one of wait, continue, got 'stop'"],
+        ),
+    ],
+)
+@pytest.mark.parametrize("put", [on, on_batch])
+def test_a_retry_policy_that_cannot_be_kept_is_told_with_its_handler(
+    put: Callable[..., Route], policy: RetryPolicy, told: list[str]
+) -> None:
+    assert Routes(put(Opened, ring, name="a", retry=policy), on(Closed, ring, name="b")).problems() == told
 
 
 EMPTY = Routes()
