@@ -36,12 +36,14 @@ CONSUMED = Counter(
 )
 CONSUMER_ERRORS = Counter(
     "kafka_consumer_errors_total",
-    "Deliveries that failed; handler `none` when the record could not be read.",
+    "Deliveries that failed; handler `none`: a record could not be read or was refused, a batch was not settled with"
+    " nobody to blame, or a position was out of range.",
     ["topic", "type", "handler"],
 )
 HANDLED_AFTER = Histogram(
     "kafka_consumer_handled_seconds",
-    "From Kafka's time of a record to the commit of its effects.",
+    "From Kafka's time of a record to the commit that settled it, parked and skipped ones included; without those that"
+    " have no time.",
     ["topic"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 300),
 )
@@ -108,7 +110,7 @@ def record_send_failed(*, topic: str, reason: str, records: int) -> None:
 
 
 def record_waiting(*, part: str, wait_s: float) -> None:
-    """A part is away (`kafka`, `database`); the loop tries again after `wait_s`."""
+    """A part is away (`kafka`, `database`, or that of a handler, by its name); the loop tries again after `wait_s`."""
     _write(logging.WARNING, "waiting", part=part, wait_s=round(wait_s, 3))
 
 
@@ -158,11 +160,12 @@ def record_settled(*, topic: str, event_type: str, records: int) -> None:
 
 
 def record_handled_after(*, topic: str, recorded_ms: Sequence[int]) -> None:
-    """Records that Kafka had at these times (milliseconds since 1970) are settled now."""
+    """Records that Kafka had at these times (milliseconds since 1970; 0 or less is none) are settled now."""
     now = time.time()
     histogram = HANDLED_AFTER.labels(topic)
     for at_ms in recorded_ms:
-        histogram.observe(max(now - at_ms / 1000, 0))
+        if at_ms > 0:
+            histogram.observe(max(now - at_ms / 1000, 0))
 
 
 def record_partitions(places: Collection[tuple[str, int]]) -> None:
@@ -245,6 +248,11 @@ def record_discarded(*, letters: int) -> None:
 def record_skipped(*, topic: str, partition: int, offset: int) -> None:
     """A type that this version does not know was skipped."""
     _write(logging.INFO, "unknown type skipped", topic=topic, partition=partition, offset=offset)
+
+
+def record_skipped_many(*, records: int) -> None:
+    """And many of one batch in one line."""
+    _write(logging.INFO, "unknown types skipped", records=records)
 
 
 def record_not_settled(error: Exception, *, topic: str, partition: int, offset: int, records: int) -> None:

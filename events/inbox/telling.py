@@ -1,6 +1,7 @@
 """What is told of a batch once it has committed: metrics of all, a line of each delivery while there are few.
 
-`batch` calls it with what its transaction did. A line a delivery at full speed would cost as much as the handlers.
+`batch` and `retries` call it with what their transaction did. A line a delivery at full speed would cost as much as
+the handlers.
 """
 
 from collections import Counter, defaultdict
@@ -13,6 +14,7 @@ from events.inbox import store
 from events.inbox.deliveries import Deliveries
 from events.inbox.delivery import Done, Failed
 from events.inbox.opening import Incoming, Opened, Unknown
+from events.kafka import Record
 from events.models import ParkedDelivery
 from events.trace import following
 
@@ -51,10 +53,8 @@ def tell_retry_failed(parked: ParkedDelivery, failed: Failed) -> None:
 def _tell_settled(opened: Sequence[Opened]) -> None:
     recorded_ms: dict[str, list[int]] = defaultdict(list)
     for one in opened:
-        record = one.record
-        if isinstance(one, Unknown):
-            observe.record_skipped(topic=record.topic, partition=record.partition, offset=record.offset)
-        recorded_ms[record.topic].append(record.timestamp_ms)
+        recorded_ms[one.record.topic].append(one.record.timestamp_ms)
+    _tell_skipped([one.record for one in opened if isinstance(one, Unknown)])
     settled = Counter(
         (one.record.topic, one.received.type if isinstance(one, Incoming) else observe.UNKNOWN) for one in opened
     )
@@ -62,6 +62,14 @@ def _tell_settled(opened: Sequence[Opened]) -> None:
         observe.record_settled(topic=topic, event_type=event_type, records=records)
     for topic, times_ms in recorded_ms.items():
         observe.record_handled_after(topic=topic, recorded_ms=times_ms)
+
+
+def _tell_skipped(records: Sequence[Record]) -> None:
+    if len(records) > _FEW:
+        observe.record_skipped_many(records=len(records))
+        return
+    for record in records:
+        observe.record_skipped(topic=record.topic, partition=record.partition, offset=record.offset)
 
 
 def _tell_done(done: Sequence[Done]) -> None:
