@@ -19,7 +19,7 @@ _SURELY_KNOWN = timedelta(days=1)
 
 
 class Unverifiable(Permanent):
-    """The event is older than what the outbox keeps, so nobody can say that it is ours."""
+    """The event is older than what the outbox surely keeps, so nobody can say that it is ours."""
 
 
 @dataclass(slots=True)

@@ -14,13 +14,13 @@ from uuid_utils.compat import uuid7
 
 from accounts.event_types import UserRegistered
 from accounts.models import Figure, OutsideCall, User, UserSettings
-from accounts.routes import ROUTES
 from events.conf import EventsSettings
 from events.envelope import Stamp, seal
 from events.event import Event
 from events.inbox import batch, dead_letters, retries
 from events.inbox.group import Group
 from events.kafka import Record
+from events.management.commands.consume_events import group_of
 from events.models import OutboxRecord, ParkedDelivery
 from events.outbox import operator_store
 from events.outbox.publish import publish
@@ -32,14 +32,13 @@ from tests.integration.test_reader_plans import analyze, scans
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-PROVABLE_D = 30
+PROVABLE_D = 14  # by default topics keep 7 days, and the outbox can be told to keep a week more, no less
 FOREIGN = "https://elsewhere.example"
 
 
 def group() -> Group:
     """As the command builds it."""
-    source = EventsSettings.current().source
-    return Group(name="test", routes=ROUTES, source=source, is_ours=operator_store.is_ours, provable_d=PROVABLE_D)
+    return group_of(EventsSettings.current())
 
 
 def record_of(event: Event, *, event_id: UUID | None = None, source: str | None = None) -> Record:

@@ -58,14 +58,20 @@ class Command(BaseCommand):
             waits_bounded(),
             set_aside_measured(settings.group),
         ):
-            group = Group(
-                name=settings.group, routes=routes, source=settings.source, is_ours=is_ours,
-                provable_d=settings.outbox_retention_d,
-            )  # fmt: skip
-            consumer = Consumer(settings=settings, topics=topics, group=group, health=health)
+            consumer = Consumer(settings=settings, topics=topics, group=group_of(settings), health=health)
             # What is there now stays: looking through it again and again took a third of the CPU.
             gc.freeze()
             consumer.run(stop, once=options["once"])
+
+
+def group_of(settings: EventsSettings) -> Group:
+    """What the settings say of it."""
+    # `outbox prune --keep-days` may go below the setting, down to this.
+    provable_d = settings.least_retention_d
+    return Group(
+        name=settings.group, routes=settings.load_routes(), source=settings.source, is_ours=is_ours,
+        provable_d=provable_d,
+    )  # fmt: skip
 
 
 def _settings(options: Mapping[str, Any]) -> EventsSettings:
