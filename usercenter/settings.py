@@ -176,7 +176,8 @@ CELERY_WORKER_CONCURRENCY = 2
 CELERY_BEAT_SCHEDULER = "celery.beat.Scheduler"  # keeps no file: every entry may run again at a restart
 CELERY_BEAT_SCHEDULE = {
     "sweep-outside-calls": {"task": "accounts.tasks.sweep_outside_calls", "schedule": 10.0},
-    "prune-events": {"task": "usercenter.tasks.prune_events", "schedule": 900.0},
+    "prune-outbox": {"task": "usercenter.tasks.prune_outbox", "schedule": 900.0},
+    "prune-inbox": {"task": "usercenter.tasks.prune_inbox", "schedule": 900.0},
 }
 
 # Apps --------------------------------------------------------------------------------------------------------
