@@ -29,7 +29,10 @@ class Health:
         self._missing: str | None = "start"
 
     def went_round(self, *, missing: str | None = None) -> None:
-        """The loop made a step; `missing` names the part that it waits for (`kafka`, `database`), if any."""
+        """The loop made a step; `missing` names the part that it waits for, if any.
+
+        `kafka`, `database`, or the handler whose own part is away.
+        """
         self._went_round = time.monotonic()
         self._missing = missing
 

@@ -1,6 +1,6 @@
 """One record from Kafka opened: an event with its handlers, a type that is not known, or nothing that can be read.
 
-`batch` opens each record that a poll brought; `dead_letters` opens one again when it is replayed. No settings, no
+`batch` opens each record that a poll brought; `retries` opens one again when its time has come. No settings, no
 database: the record, the routes and the clock. What is wrong with a record is told as a value, never raised, and
 costs little to find: sizes, number and depth are looked at before anything is read.
 """

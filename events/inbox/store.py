@@ -1,7 +1,7 @@
 """The consumer's statements on the inbox, its horizon and parked deliveries; operators' are in `operator_store`.
 
-`batch`, `parking` and `retries` run them in their transactions, beside the handlers' own writes. READ COMMITTED, on
-Django's own connection.
+`batch`, `trust`, `parking` and `retries` run them in their transactions, beside the handlers' own writes, and
+`dead_letters` in its own. READ COMMITTED, on Django's own connection.
 """
 
 from collections.abc import Collection, Sequence
