@@ -11,12 +11,13 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from django.db import close_old_connections, reset_queries
+from django.db import Error, close_old_connections, reset_queries
 
 from events import observe
 from events.conf import EventsSettings
 from events.errors import EventsError, Permanent
 from events.inbox import batch, positions, retries
+from events.inbox.delivery import Away, PartAway, database_is_away
 from events.inbox.group import Group
 from events.inbox.holds import AFTER_OUTAGE, Holds
 from events.kafka import BrokersAway, NoOffset, OffsetOutOfRange, Place, Rebalanced, Record
@@ -79,7 +80,8 @@ class Consumer:
         self._commit_at = self._look_at = self._retry_at = 0.0
         self._retries_in_vain = 0
         self._retry_away: str | None = None
-        self._failures = 0  # of brokers, since they last answered
+        self._failures = 0  # of brokers, since they last answered; or of the database, asked where to begin
+        self._failing = "kafka"
 
     def run(self, stop: Stop, *, once: bool = False) -> None:
         """Go on until asked to stop; with `once`, until the end of what was there at the start."""
@@ -95,6 +97,7 @@ class Consumer:
         is_over = False
         try:
             self._take(self._poll())
+            self._offsets.follow(held=self._holds.places())
             if not stop.is_asked:
                 self._retry_when_due()
             self._commit_when_due()
@@ -104,6 +107,8 @@ class Consumer:
             pass  # the next poll tells what is ours
         except BrokersAway:
             observe.record_waiting(part="kafka", wait_s=self._wait(stop))
+        except PartAway as gone:
+            observe.record_waiting(part=gone.away.part, wait_s=self._wait(stop, part=gone.away.part))
         except Permanent as error:  # a permission or a topic: somebody may give it yet
             observe.record_refused(reason=f"{type(error).__name__}: {error}", wait_s=self._wait(stop))
         self._health.went_round(missing=self._missing())
@@ -116,13 +121,23 @@ class Consumer:
         try:
             return self._kafka.poll(timeout_s=self._holds.wait_s(_POLL_S))
         except NoOffset as error:
-            positions.begin(self._kafka, error.places, start_from=self._settings.consumer_from)
+            self._begin(error.places)
         except OffsetOutOfRange as error:
             self._forget(error.places)
             positions.begin_again(self._kafka, error.places)
         finally:
             self._follow_assignment()
         return []
+
+    def _begin(self, places: Iterable[Place]) -> None:
+        close_old_connections()
+        start_from = self._settings.consumer_from
+        try:
+            positions.begin(self._kafka, places, topics=self._topics, group=self._group.name, start_from=start_from)
+        except Error as error:
+            if not database_is_away(error):
+                raise
+            raise PartAway(Away("database", error)) from error
 
     def _follow_assignment(self) -> None:
         """A position belongs to the present assignment alone."""
@@ -181,14 +196,17 @@ class Consumer:
             observe.record_lag(self._offsets.behind())
             self._failures = 0
 
-    def _wait(self, stop: Stop) -> float:
+    def _wait(self, stop: Stop, *, part: str = "kafka") -> float:
         self._failures += 1
+        self._failing = part
         wait_s = AFTER_OUTAGE.wait_s(self._failures)
         stop.wait(wait_s)
         return wait_s
 
     def _missing(self) -> str | None:
-        if self._failures or not (self._owned or self._kafka.stands_by(self._topics)):
+        if self._failures:
+            return self._failing
+        if not (self._owned or self._kafka.stands_by(self._topics)):
             return "kafka"
         return self._holds.away or self._retry_away
 

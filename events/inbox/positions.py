@@ -4,9 +4,10 @@
 what it may commit.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from events import observe
+from events.inbox import store
 from events.kafka import Consumer, Place, Rebalanced
 
 _WITHIN_S = 5.0
@@ -25,6 +26,13 @@ class Offsets:
     def note(self, settled: Mapping[Place, int]) -> None:
         """The next offset of each of these is settled up to here."""
         self.settled |= settled
+
+    def follow(self, *, held: Collection[Place]) -> None:
+        """Where nothing is `held`, all that was read is settled: also what brings no record, as a transaction's end."""
+        for place in self._kafka.assignment().difference(held):
+            position = self._kafka.position(place)
+            if position is not None:
+                self.settled[place] = position
 
     def commit(self) -> None:
         """Commit what is settled and was not committed yet. Raises Rebalanced, BrokersAway."""
@@ -50,18 +58,22 @@ class Offsets:
         return {place: max(end - done[place], 0) for place, end in ends.items() if place in done}
 
 
-def begin(kafka: Consumer, places: Iterable[Place], *, start_from: str) -> None:
-    """Give a first position to `places`, which have no committed offset. Raises BrokersAway, Rebalanced.
+def begin(kafka: Consumer, places: Iterable[Place], *, topics: Iterable[str], group: str, start_from: str) -> None:
+    """Give a first position to `places`, which have no committed offset. Raises BrokersAway, Rebalanced, and Django's.
 
-    `start_from` (`latest`, `earliest`) counts at the group's very first start on a topic alone, and then for all its
-    partitions at once, so that members who come a moment later begin where the first one did. Committed before
+    `start_from` (`latest`, `earliest`) counts at the group's very first start alone, and then for all partitions of
+    its `topics` at once, so that members who come a moment later begin where the first one did. Committed before
     anything is read: a group that dies at once must not start at `latest` a second time and lose what came between.
     """
-    places = set(places)
-    for topic in sorted({topic for topic, _ in places}):
-        offsets = _of_topic(kafka, topic, start_from=start_from)
-        kafka.commit_for_all(offsets, timeout_s=_WITHIN_S)
-        _seek(kafka, {place: offset for place, offset in offsets.items() if place in places})
+    every = frozenset[Place]().union(*map(kafka.partitions_of, topics))
+    places = frozenset(places)
+    if start_from == "latest" and _is_first_start(kafka, every | places, group):
+        offsets = kafka.end_offsets(every | places, timeout_s=_WITHIN_S)
+    else:
+        missing = [place for place in places if _has_none(kafka, place)]
+        offsets = kafka.beginning_offsets(missing, timeout_s=_WITHIN_S)
+    kafka.commit_for_all(offsets, timeout_s=_WITHIN_S)
+    _seek(kafka, {place: offset for place, offset in offsets.items() if place in places})
 
 
 def begin_again(kafka: Consumer, places: Iterable[Place]) -> None:
@@ -76,12 +88,13 @@ def begin_again(kafka: Consumer, places: Iterable[Place]) -> None:
     _seek(kafka, offsets)
 
 
-def _of_topic(kafka: Consumer, topic: str, *, start_from: str) -> dict[Place, int]:
-    every = kafka.partitions_of(topic)
-    missing = {place for place in every if kafka.committed(place, timeout_s=_WITHIN_S) is None}
-    if missing == every and start_from == "latest":
-        return kafka.end_offsets(missing, timeout_s=_WITHIN_S)
-    return kafka.beginning_offsets(missing, timeout_s=_WITHIN_S)
+def _is_first_start(kafka: Consumer, every: Iterable[Place], group: str) -> bool:
+    # Brokers forget the offsets of a group that was away for long, and with a topic those of the topic.
+    return all(_has_none(kafka, place) for place in every) and not store.has_received(group=group)
+
+
+def _has_none(kafka: Consumer, place: Place) -> bool:
+    return kafka.committed(place, timeout_s=_WITHIN_S) is None
 
 
 def _seek(kafka: Consumer, offsets: dict[Place, int]) -> None:

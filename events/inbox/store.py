@@ -85,6 +85,11 @@ set attempts = attempts + 1, reason = %s, error = %s, next_attempt_at = null, de
 where id = %s
 """
 
+_HAS_RECEIVED = """
+select exists (select from events_inbox_horizon where "group" = %(group)s)
+    or exists (select from events_inbox where "group" = %(group)s)
+"""
+
 _TIMESTAMP_MOST_MS = 253_402_300_799_000  # the last second of the year 9999
 
 
@@ -168,6 +173,12 @@ def is_still(parked: ParkedDelivery) -> bool:
 def horizon(*, group: str) -> datetime | None:
     """Events older than this may have been pruned from the inbox; None where nothing was pruned."""
     return InboxHorizon.objects.filter(group=group).values_list("before", flat=True).first()
+
+
+def has_received(*, group: str) -> bool:
+    """Whether this group has ever received an event, be it forgotten by now."""
+    ((has,),) = _rows(_HAS_RECEIVED, {"group": group})
+    return bool(has)
 
 
 def check_constraints() -> None:

@@ -113,6 +113,16 @@ class Consumer:
         with our_errors():
             return _by_place(self._client.end_offsets(_partitions(places), timeout_ms=_ms(timeout_s)))
 
+    def position(self, place: Place) -> int | None:
+        """Where the next poll reads on, or None while that is not known; asks nobody.
+
+        Behind all that was polled, and behind what no poll brings: a transaction's end, or what compaction took.
+        """
+        # The client's own way may ask brokers, for all partitions, each time.
+        state = self._client._subscription.assignment.get(TopicPartition(*place))  # noqa: SLF001 - as said
+        position = state.position if state else None
+        return None if position is None else int(position.offset)
+
     def seek(self, place: Place, offset: int) -> None:
         """Read on from `offset` at the next poll. Raises Rebalanced: not ours any more."""
         if place not in self.assignment():

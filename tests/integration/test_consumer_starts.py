@@ -1,23 +1,30 @@
 """Where a group or a partition begins: nothing is lost after the very first start, and nothing goes back."""
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
+from datetime import UTC, datetime
+from uuid import uuid4
 
 import pytest
-from kafka import KafkaProducer  # type: ignore[import-untyped]  # ships no types
+from kafka import KafkaProducer, TopicPartition  # type: ignore[import-untyped]  # ships no types
 
 from devstack import Stack
 from events.conf import EventsSettings
 from events.errors import Transient
 from events.inbox import positions
-from events.inbox.consumer import Gone
+from events.inbox.consumer import Consumer, Gone
+from events.inbox.group import Group
+from events.kafka import Admin, NoOffset
 from events.kafka import Consumer as KafkaConsumer
-from events.kafka import NoOffset
 from events.kafka import _consumer as kafka_consumer
+from events.models import InboxHorizon, InboxRecord
+from events.probes import Health
 from events.routing import Delivery, Routes, on
+from events.stop import Stop
 from tests.faults.proxy import in_front_of
 from tests.integration.consuming import Member, admin, commit, committed, running, wait_until
-from tests.integration.counting import Counted, leave_row, raw, rows
+from tests.integration.counting import ROUTES, Counted, leave_row, raw, rows
 from tests.integration.raw_records import Topic
 
 pytestmark = pytest.mark.usefixtures("effects")
@@ -39,13 +46,126 @@ def test_the_first_member_decides_for_all_partitions_and_may_die_at_once(topic: 
     settings = replace(EventsSettings.current(), group=topic.name)
     with closing(KafkaConsumer(settings, topics=[topic.name], assignments=Gone())) as kafka:
         wait_until(lambda: has_no_offsets(kafka))
-        positions.begin(kafka, {(topic.name, 0)}, start_from="latest")
+        positions.begin(kafka, {(topic.name, 0)}, topics=[topic.name], group=topic.name, start_from="latest")
         assert kafka.committed((topic.name, 1), timeout_s=5) == 1
         assert kafka.partitions_of("a topic that nobody has asked for") == frozenset()
     topic.write(raw(2))
     topic.write(raw(3), partition=1)
     Member(topic, consumer_from="latest").run_once()
     assert sorted(rows()) == [("ann", 2), ("ann", 3)]
+
+
+def test_the_first_start_is_decided_once_for_all_topics(topic: Topic, other: Topic) -> None:
+    topic.write(raw(1))
+    other.write(raw(2), partition=1)
+    read_once(topic, other)
+    assert rows() == []
+    assert committed(topic) == {0: 1, 1: 0, 2: 0}
+    with admin() as client:
+        of_group = client.list_group_offsets(topic.name)[topic.name]
+    assert [of_group[TopicPartition(other.name, partition)].offset for partition in range(3)] == [0, 1, 0]
+
+
+def test_a_topic_that_a_group_with_offsets_subscribes_to_is_read_from_its_first_record(
+    topic: Topic, other: Topic
+) -> None:
+    commit(topic, {0: 0})
+    other.write(raw(1))
+    read_once(topic, other)
+    assert rows() == [("ann", 1)]
+
+
+@pytest.mark.parametrize("is_pruned", [False, True])
+def test_a_group_whose_offsets_have_expired_reads_what_came_since(topic: Topic, *, is_pruned: bool) -> None:
+    topic.write(raw(1))
+    Member(topic).run_once()
+    with admin() as client:
+        client.delete_groups([topic.name])
+    assert committed(topic) == {}
+    if is_pruned:
+        InboxHorizon.objects.create(group=topic.name, before=datetime(2026, 1, 1, tzinfo=UTC))
+        InboxRecord.objects.all().delete()
+    topic.write(raw(2))
+    Member(topic, consumer_from="latest").run_once()
+    assert rows()[-1] == ("ann", 2)
+
+
+def test_what_another_group_received_makes_no_start_a_later_one(topic: Topic) -> None:
+    InboxRecord.objects.create(group="another", event_id=uuid4())
+    InboxHorizon.objects.create(group="another", before=datetime(2026, 1, 1, tzinfo=UTC))
+    topic.write(raw(1))
+    Member(topic, consumer_from="latest").run_once()
+    assert rows() == []
+
+
+def test_a_topic_that_was_deleted_and_made_anew_is_read_from_its_first_record(topic: Topic) -> None:
+    topic.write(raw(1), raw(2))
+    Member(topic).run_once()
+    with admin() as client:
+        client.delete_topics([topic.name])
+        wait_until(lambda: topic.name not in client.list_topics())
+    make_topic(topic.name)
+    wait_until(lambda: committed(topic) == {})
+    topic.write(raw(3))
+    Member(topic, consumer_from="latest").run_once()
+    assert rows() == [("ann", 1), ("ann", 2), ("ann", 3)]
+
+
+def test_a_database_that_is_away_at_the_very_first_start_is_waited_for(topic: Topic, parts: Stack) -> None:
+    def bring_back_when_noticed() -> None:
+        wait_until(lambda: member.health.missing == "database")
+        parts.postgres.start()
+
+    topic.write(raw(1))
+    member = Member(topic, consumer_from="latest")
+    parts.postgres.kill()
+    with ThreadPoolExecutor(1) as thread:
+        back = thread.submit(bring_back_when_noticed)
+        member.run_once()
+        back.result()
+    assert rows() == []
+    assert committed(topic)[0] == 1
+    assert member.health.missing is None
+
+
+@pytest.fixture
+def other(topic: Topic) -> Topic:
+    """A second topic, for the same group."""
+    make_topic(topic.name + "-other")
+    return Topic(topic.name + "-other", topic.producer)
+
+
+def make_topic(name: str) -> None:
+    with closing(Admin(EventsSettings.current())) as client:
+        client.create_topic(name)
+
+
+def read_once(*topics: Topic) -> None:
+    """A member at `latest`, of the group named as the first topic, until the end of what is there."""
+    group = topics[0].name
+    settings = replace(EventsSettings.current(), group=group, consumer_from="latest")
+    names = [topic.name for topic in topics]
+    group_of_all = Group(name=group, routes=ROUTES)
+    Consumer(settings=settings, topics=names, group=group_of_all, health=Health()).run(Stop(), once=True)
+
+
+def test_the_end_of_a_transaction_counts_as_read_and_is_committed(topic: Topic) -> None:
+    with closing(transactional(topic)) as producer:
+        for ends in (producer.commit_transaction, producer.abort_transaction):
+            producer.begin_transaction()
+            Topic(topic.name, producer).write(raw(1))
+            ends()
+    Member(topic).run_once()
+    assert committed(topic)[0] == 4
+    Member(topic).run_once()
+    with running(Member(topic)) as member:
+        wait_until(lambda: member.consumer._offsets.behind().get((topic.name, 0)) == 0)
+
+
+def transactional(topic: Topic) -> KafkaProducer:
+    producer = KafkaProducer(bootstrap_servers=list(EventsSettings.current().brokers), transactional_id=topic.name)
+    producer.init_transactions()
+    return producer
 
 
 def has_no_offsets(kafka: KafkaConsumer) -> bool:
