@@ -215,6 +215,11 @@ def record_delivery_failed(error: Exception, *, topic: str, event_id: UUID, even
     _write(logging.ERROR, "delivery failed", error=error, event_id=str(event_id), type=event_type, handler=handler)
 
 
+def record_batch_split(*, records: int, reason: str) -> None:
+    """So many were too much for one transaction; the next one takes half."""
+    _write(logging.INFO, "batch split", records=records, reason=reason)
+
+
 def record_waiting_behind(*, deliveries: int) -> None:
     """So many deliveries wait behind others of their keys."""
     _write(logging.INFO, "waiting behind", deliveries=deliveries)
@@ -235,9 +240,9 @@ def record_dead_letter(at: tuple[str, int, int], *, event_id: UUID, event_type: 
     )  # fmt: skip
 
 
-def record_replayed(*, ids: Sequence[int]) -> None:
-    """Somebody asked for these dead letters to be tried again."""
-    _write(logging.INFO, "dead letters replayed", ids=list(ids))
+def record_replayed(*, letters: int) -> None:
+    """Somebody asked for so many dead letters to be tried again."""
+    _write(logging.INFO, "dead letters replayed", letters=letters)
 
 
 def record_discarded(*, letters: int) -> None:

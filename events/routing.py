@@ -5,7 +5,7 @@ A project writes the table once (see `accounts/routes.py`); `inbox.opening` read
 
 import math
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, get_args
@@ -138,13 +138,17 @@ def _subclasses(event: type[Event]) -> Iterator[type[Event]]:
 
 
 class Routes:
-    """The whole table. Wrong ones are told by `problems`, never raised at import."""
+    """The whole table. Wrong ones are told by `problems`, never raised at import.
+
+    `names` are the stable names of all handlers, `going_on` of those whose dead letters hold nobody back.
+    """
 
     def __init__(self, *entries: Route | Unhandled) -> None:
         self.entries = entries
         self.classes: dict[str, type[Event]] = {entry.event.type: entry.event for entry in entries}
         self._handled = [entry for entry in entries if isinstance(entry, Route)]
         self._by_name = {route.name: route for route in self._handled}
+        self.names = frozenset(self._by_name)
         self.going_on = frozenset(route.name for route in self._handled if route.retry.after_death == "continue")
         self._by_type = {
             event_type: tuple(route for route in self._handled if route.event.type == event_type)
@@ -158,11 +162,6 @@ class Routes:
     def route_named(self, name: str) -> Route | None:
         """The route of a stable name, or None where this version has none."""
         return self._by_name.get(name)
-
-    @property
-    def names(self) -> Collection[str]:
-        """The stable names of all handlers. `going_on` are those whose dead letters hold nobody back."""
-        return self._by_name.keys()
 
     def topics(self, names: Mapping[str, str]) -> set[str]:
         """The topics that the classes of the table live on, `names` being EVENTS["TOPICS"]."""

@@ -11,6 +11,7 @@ from django.db import Error, connection
 
 from events import observe
 from events.inbox import operator_store
+from events.inbox.group import Group
 from events.repeating import repeated
 
 _MEASURE_EVERY_S = 10.0
@@ -18,13 +19,13 @@ _SHARE_OF_TIME = 0.01  # that counting may take
 
 
 @contextmanager
-def set_aside_measured(group: str) -> Iterator[None]:
+def set_aside_measured(group: Group) -> Iterator[None]:
     """Keep the metrics of what the group has set aside; the last ones stand while the database is away."""
 
     def measure() -> float:
         began_at = time.monotonic()
         with suppress(Error):
-            observe.record_set_aside(**operator_store.count(group=group)._asdict())
+            observe.record_set_aside(**operator_store.count(group=group.name, going_on=group.routes.going_on)._asdict())
         connection.close()  # this thread's own, and seldom needed
         return max(_MEASURE_EVERY_S, (time.monotonic() - began_at) / _SHARE_OF_TIME)
 

@@ -6,7 +6,8 @@ written, sorted. Where a handler raises, all of it is undone and done again care
 COMMITTED throughout: a batch must see what another member has just committed. docs/decisions/parking.md.
 """
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -20,7 +21,9 @@ from events.inbox.group import Group
 from events.inbox.opening import Incoming, Opened, Unknown, Unreadable, open_record
 from events.inbox.trust import Unverifiable, sift
 from events.kafka import Place, Record
-from events.outbox.publish import Collected, collecting
+from events.outbox.publish import Collected, TooManyKeys, collecting
+
+_BATCH_MOST_S = 60.0  # a fifth of what the group waits for a member
 
 
 @dataclass(slots=True)
@@ -28,43 +31,57 @@ class Progress:
     """How far a batch came: for each partition the next offset, or the one to take up again.
 
     `away` says which part was missing, if that is why something is unsettled. `had_failures`: some delivery was parked
-    after it failed.
+    after it failed. `at_once`: how many records to begin the next one with.
     """
 
     settled: dict[Place, int] = field(default_factory=dict)
     unsettled: dict[Place, int] = field(default_factory=dict)
     away: Away | None = None
     had_failures: bool = False
+    at_once: int = field(default=0, compare=False)
+
+    def note(self, part: Sequence[Opened], outcome: Deliveries | Failed | Away | None) -> None:
+        """What became of some records; None: there was no time for them."""
+        if isinstance(outcome, Deliveries):
+            self.had_failures |= bool(outcome.failed)
+            self.settled |= {place_of(one): one.record.offset + 1 for one in part}
+            return
+        self.away = outcome if isinstance(outcome, Away) else self.away
+        first = {place_of(one): one.record.offset for one in reversed(part)}
+        self.unsettled = first | self.unsettled
 
 
-def handle(records: Sequence[Record], group: Group, *, carefully: bool = False) -> Progress:
+def handle(
+    records: Sequence[Record],
+    group: Group,
+    *,
+    carefully: bool = False,
+    at_once: int | None = None,
+    stepped: Callable[[], None] = lambda: None,
+) -> Progress:
     """Settle the records, which come partition by partition, in offset order.
 
-    `carefully`: begin as after a failure, which is quicker where one is to be expected.
+    `carefully`: begin as after a failure, which is quicker where one is to be expected. `at_once`: how many in one
+    transaction, to begin with; all by default. Where nobody is to blame for a failure, the smallest part that fails
+    stays unsettled. `stepped` is called after each transaction.
     """
-    progress = Progress()
-    _settle_all(
-        [open_record(record, group.routes, group.cluster) for record in records], group, progress, carefully=carefully
-    )
+    opened = [open_record(record, group.routes, group.cluster) for record in records]
+    progress = Progress(at_once=at_once or len(opened))
+    began_with = progress.at_once
+    until = time.monotonic() + _BATCH_MOST_S
+    while opened and progress.away is None and time.monotonic() < until:
+        part = opened[: progress.at_once]
+        outcome = settle(part, group, carefully=carefully)
+        if isinstance(outcome, Failed) and len(part) > 1:
+            progress.at_once, carefully = len(part) // 2, True
+            continue
+        progress.note(part, outcome)
+        opened = [one for one in opened[len(part) :] if place_of(one) not in progress.unsettled]
+        stepped()
+    progress.note(opened, progress.away)
+    if progress.at_once >= began_with:
+        progress.at_once += progress.at_once // 4 + 1
     return progress
-
-
-def _settle_all(opened: Sequence[Opened], group: Group, progress: Progress, *, carefully: bool) -> None:
-    """Where nobody is to blame for a failure, the smallest part of the batch that fails stays unsettled."""
-    opened = [one for one in opened if place_of(one) not in progress.unsettled]
-    if not opened:
-        return
-    outcome = progress.away or settle(opened, group, carefully=carefully)
-    if isinstance(outcome, Deliveries):
-        progress.had_failures |= bool(outcome.failed)
-        progress.settled |= {place_of(one): one.record.offset + 1 for one in opened}
-    elif isinstance(outcome, Failed) and len(opened) > 1:
-        half = len(opened) // 2
-        _settle_all(opened[:half], group, progress, carefully=True)
-        _settle_all(opened[half:], group, progress, carefully=True)
-    else:
-        progress.away = outcome if isinstance(outcome, Away) else None
-        progress.unsettled |= {place_of(one): one.record.offset for one in reversed(opened)}
 
 
 def settle(opened: Sequence[Opened], group: Group, *, carefully: bool = False) -> Deliveries | Failed | Away:
@@ -78,6 +95,9 @@ def settle(opened: Sequence[Opened], group: Group, *, carefully: bool = False) -
             return outcome
         if outcome.blamed:
             known[outcome.blamed.id] = outcome.failed
+        elif outcome.failed.undoes_all and len(opened) > 1:
+            observe.record_batch_split(records=len(opened), reason=type(outcome.failed.error).__name__)
+            return outcome.failed
         elif carefully:
             return _nobody_to_blame(outcome.failed.error, opened)
         carefully = True
@@ -121,6 +141,8 @@ def _attempt(opened: Sequence[Opened], group: Group, known: Known | None) -> Del
         return undone
     except PartAway as away:
         return away.away
+    except TooManyKeys as error:
+        return Undone(Failed(error, undoes_all=True))
     except Exception as error:  # noqa: BLE001 - the border: the commit runs what handlers left for it, too
         if database_is_away(error):
             return Away("database", error)

@@ -77,6 +77,7 @@ class Consumer:
         self._holds = Holds()
         self._owned: frozenset[Place] = frozenset()  # as the log was told
         self._expects_failures = False
+        self._at_once = settings.consumer_batch
         self._commit_at = self._look_at = self._retry_at = 0.0
         self._retries_in_vain = 0
         self._retry_away: str | None = None
@@ -154,9 +155,16 @@ class Consumer:
         if not records:
             return
         self._failures = 0
-        progress = batch.handle(records, self._group, carefully=self._expects_failures)
+        progress = batch.handle(
+            records, self._group, carefully=self._expects_failures, at_once=self._at_once, stepped=self._step
+        )
         self._expects_failures = progress.had_failures
+        self._at_once = min(progress.at_once, self._settings.consumer_batch)
         self._note(progress)
+
+    def _step(self) -> None:
+        """One transaction is through: a batch of many slow ones does not hang."""
+        self._health.went_round(missing=self._missing())
 
     def _retry_when_due(self) -> None:
         if time.monotonic() < self._retry_at:

@@ -4,7 +4,7 @@
 `dead_letters` replay, which makes a letter due again for the consumer, or discard. docs/dead-letters.md.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from functools import partial
 from uuid import UUID
 
@@ -19,6 +19,8 @@ from events.inbox.store import NewParked
 from events.outbox.publish import RECORD_BYTES_MOST, publish_copy, size_of
 from events.routing import Routes
 from events.trace import following
+
+_AT_ONCE = 1_000
 
 
 def copy_to_topic(letter: NewParked, *, group: str) -> None:
@@ -39,33 +41,50 @@ def copy_to_topic(letter: NewParked, *, group: str) -> None:
     }
     told = tuple((name, text.encode()) for name, text in ours.items())
     topic, key = record.topic + DEAD_LETTERS, _key(record.key, letter.event_id)
-    envelope = Envelope(topic, key, (*record.headers, *told), record.value or b"")
+    theirs = ((name, value or b"") for name, value in record.headers)  # a stranger's may have none
+    envelope = Envelope(topic, key, (*theirs, *told), record.value or b"")
     if size_of(envelope) > RECORD_BYTES_MOST:
         envelope = Envelope(topic, str(letter.event_id), (*told, ("dlq_stub", b"too-large")), b"")
     publish_copy(envelope, event_id=letter.event_id, event_type=letter.type or observe.UNKNOWN)
     transaction.on_commit(partial(_tell, letter), robust=True)
 
 
-@transaction.atomic
 def replay(ids: Collection[int]) -> list[int]:
-    """Have the consumer try these again, as if for the first time; gives the ids of those that were dead."""
-    replayed = operator_store.replay(ids)
-    transaction.on_commit(lambda: observe.record_replayed(ids=replayed), robust=True)
+    """Have the consumer try these again, as if for the first time; gives the ids of those that were dead.
+
+    Here and in `discard`: a thousand in one transaction.
+    """
+    replayed = [letter_id for chosen in _steps(ids) for letter_id in operator_store.replay(chosen)]
+    observe.record_replayed(letters=len(replayed))
     return replayed
 
 
-@transaction.atomic
 def discard(ids: Collection[int], *, routes: Routes) -> int:
-    """Give these dead letters up for good; what waited behind them goes on. Gives how many were dead."""
-    discarded = operator_store.discard(ids)
+    """Give these dead letters up for good, and any of a handler that the routes do not have; gives how many.
+
+    What waited behind them goes on.
+    """
+    discarded = sum(_discard(chosen, routes) for chosen in _steps(ids))
+    observe.record_discarded(letters=discarded)
+    return discarded
+
+
+@transaction.atomic
+def _discard(ids: Collection[int], routes: Routes) -> int:
+    discarded = operator_store.discard(ids, known=["", *routes.names])
     for group, queue in sorted({(group, queue) for group, queue in discarded if queue}):
         store.promote(group=group, queue=queue, goes_on=queue[0] in routes.going_on)
-    transaction.on_commit(lambda: observe.record_discarded(letters=len(discarded)), robust=True)
     return len(discarded)
 
 
+def _steps(ids: Collection[int]) -> Iterator[list[int]]:
+    ordered = sorted(set(ids))
+    for start in range(0, len(ordered), _AT_ONCE):
+        yield ordered[start : start + _AT_ONCE]
+
+
 def _tell(letter: NewParked) -> None:
-    traceparent = next((value for name, value in letter.record.headers if name == "traceparent"), b"")
+    traceparent = dict(letter.record.headers).get("traceparent") or b""
     with following(traceparent.decode("ascii", "replace")):
         observe.record_dead_letter(
             (letter.record.topic, letter.record.partition, letter.record.offset),

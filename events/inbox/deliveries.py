@@ -11,6 +11,7 @@ from uuid import UUID
 
 from django.db import transaction
 
+from events.errors import Retryable
 from events.inbox import store
 from events.inbox.delivery import (
     LOOK_AFTER_MS,
@@ -30,7 +31,14 @@ from events.outbox.publish import Collected
 
 _PAIRS_A_SAVEPOINT = 32
 
+# What holds locks for longer is not worth having in one transaction; and the group waits for this member's next poll.
+_TRANSACTION_MOST_MS = 15_000
+
 Known = Mapping[tuple[str, UUID], Failed]
+
+
+class TooSlow(Retryable):
+    """The handlers of one transaction took too long, all together."""
 
 
 @dataclass(slots=True)
@@ -47,6 +55,7 @@ class Deliveries:
     failed: list[tuple[Pair, Failed]] = field(default_factory=list)
     behind: list[Pair] = field(default_factory=list)
     _unlooked_ms: float = 0.0
+    _taken_ms: float = 0.0
 
     def run_at_once(self, pairs: Sequence[Pair]) -> None:
         """Make all of them. Raises Undone, PartAway."""
@@ -111,6 +120,9 @@ class Deliveries:
     def _keep_session(self, ms: float) -> None:
         """Handlers that need no database may keep it waiting for long, all together."""
         self._unlooked_ms += ms
+        self._taken_ms += ms
+        if self._taken_ms > _TRANSACTION_MOST_MS and not self.is_alone:
+            raise Undone(Failed(TooSlow(f"{self._taken_ms / 1000:.0f} s in handlers"), undoes_all=True))
         if self._unlooked_ms > LOOK_AFTER_MS:
             store.check_session()
             self._unlooked_ms = 0.0
@@ -123,6 +135,7 @@ class Deliveries:
             outcome = known.get(pair.id) or make([pair], self.collected, is_alone=self.is_alone)
             if isinstance(outcome, Done):
                 self.done.append(outcome)
+                self._keep_session(outcome.ms)
             else:
                 self._fail(pair, outcome)
 
@@ -134,6 +147,7 @@ class Deliveries:
         outcome = None if any(pair.id in known for pair in free) else make(free, self.collected, is_alone=False)
         if isinstance(outcome, Done):
             self.done.append(outcome)
+            self._keep_session(outcome.ms)
             return
         half = len(free) // 2
         self._run_halving(free[:half], known)

@@ -15,19 +15,27 @@ from events.models import TIMELESS_FROM
 
 _REPLAY = """
 update events_parked set attempts = 0, dead_at = null, next_attempt_at = clock_timestamp()
-where id = any(%s) and dead_at is not null returning id
+where id in (select id from events_parked where id = any(%s) and dead_at is not null order by id for update)
+returning id
 """
 
-_DISCARD = 'delete from events_parked where id = any(%s) and dead_at is not null returning "group", handler, key'
+_DISCARD = """
+delete from events_parked where id in (
+    select id from events_parked
+    where id = any(%s) and (dead_at is not null or handler <> all(%s)) order by id for update)
+returning "group", handler, key
+"""
 
 _COUNT = """
+with holding as (
+    select handler, key, min(id) as id from events_parked
+    where "group" = %(group)s and dead_at is not null and handler <> '' and handler <> all(%(going_on)s)
+    group by handler, key
+)
 select count(*) filter (where dead_at is not null), count(*) filter (where next_attempt_at is not null),
     count(*) filter (where dead_at is null and next_attempt_at is null),
-    count(*) filter (where dead_at is null and next_attempt_at is null and exists (
-        select from events_parked as before
-        where before."group" = parked."group" and before.key = parked.key and before.handler = parked.handler
-            and before.handler <> '' and before.id < parked.id and before.dead_at is not null))
-from events_parked as parked where "group" = %s
+    count(*) filter (where dead_at is null and next_attempt_at is null and holding.id < parked.id)
+from events_parked as parked left join holding using (handler, key) where "group" = %(group)s
 """
 
 # One after the other by the primary key: there is no list of groups, and never many.
@@ -81,9 +89,12 @@ def replay(ids: Collection[int]) -> list[int]:
     return sorted(replayed for (replayed,) in _rows(_REPLAY, [list(ids)]))
 
 
-def discard(ids: Collection[int]) -> list[tuple[str, Queue | None]]:
-    """Delete those of these that are dead; gives the group of each, and its handler and key where it has both."""
-    rows = _rows(_DISCARD, [list(ids)])
+def discard(ids: Collection[int], *, known: Collection[str]) -> list[tuple[str, Queue | None]]:
+    """Delete those of these that are dead, or whose handler is not `known`.
+
+    Gives the group of each, and its handler and key where it has both.
+    """
+    rows = _rows(_DISCARD, [list(ids), list(known)])
     return [(group, (handler, bytes(key)) if handler else None) for group, handler, key in rows]
 
 
@@ -118,9 +129,9 @@ def forget_timeless(*, group: str, before: datetime, limit: int) -> int:
     return len(_rows(_FORGET_TIMELESS, {"group": group, "before": before, "timeless": TIMELESS_FROM, "limit": limit}))
 
 
-def count(*, group: str) -> Counted:
-    """What is set aside."""
-    return Counted(*_rows(_COUNT, [group])[0])
+def count(*, group: str, going_on: Collection[str] = ()) -> Counted:
+    """What is set aside. `going_on` names the handlers whose dead letters hold nobody back."""
+    return Counted(*_rows(_COUNT, {"group": group, "going_on": list(going_on)})[0])
 
 
 def _run(statement: str, parameters: Any) -> None:

@@ -7,6 +7,7 @@ docs/decisions/parking.md.
 
 import time
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 
 from django.db import Error, transaction
 
@@ -26,25 +27,35 @@ _TOGETHER = 32  # a transaction for each would cost more than most handlers
 
 
 def retry_due(group: Group, *, within_s: float) -> Away | None:
-    """Retry one after the other until none is due or the time is up. Gives what is away, if that was the end."""
+    """Retry one after the other until none is due or the time is up. Gives what is away, if anything was.
+
+    A handler whose part is away is left out for the rest of the round: it keeps no other one waiting.
+    """
     until = time.monotonic() + within_s
-    together = _TOGETHER
+    together, left_out, away = _TOGETHER, set[str](), None
     while time.monotonic() < until:
-        outcome = _retry_next(group, together, until)
-        if isinstance(outcome, Away) or outcome is None:
-            return outcome
-        together = outcome
-    return None
+        outcome = _retry_next(group, together, until, left_out)
+        if isinstance(outcome, Away) and outcome.part in group.routes.names:
+            left_out.add(outcome.part)
+            together, away = _TOGETHER, outcome
+        elif isinstance(outcome, Away) or outcome is None:
+            return outcome or away
+        else:
+            together = outcome
+    return away
 
 
-def _retry_next(group: Group, together: int, until: float) -> int | Away | None:
+def _retry_next(
+    group: Group, together: int, until: float, left_out: AbstractSet[str] = frozenset()
+) -> int | Away | None:  # fmt: skip
     """So many in one transaction; gives how many to take next: one alone where nobody can be named."""
     due: Sequence[ParkedDelivery] = ()
     try:
         with transaction.atomic(durable=True), collecting() as collected:
             due = store.take_due(
-                group=group.name, handlers=group.routes.names, going_on=group.routes.going_on, limit=together
-            )
+                group=group.name, handlers=group.routes.names - left_out, going_on=group.routes.going_on,
+                limit=together,
+            )  # fmt: skip
             told = [
                 _retry(parked, group, collected, is_alone=len(due) == 1)
                 for parked in due
@@ -89,7 +100,7 @@ def _reopen(parked: ParkedDelivery, opened: Opened, group: Group, deliveries: De
     """A whole record is replayed: this version may read it, and what was refused may be accepted now."""
     if not isinstance(opened, Incoming):
         reason = opened.reason if isinstance(opened, Unreadable) else "type-unknown: this version has no such event"
-        store.bury(parked.id, reason=reason, error="")
+        _bury(parked, reason, "", group)
         return deliveries
     event_id = opened.received.id
     # Where the letter goes by the event's own id, the inbox took that in when the letter was buried.
@@ -102,19 +113,22 @@ def _fail(parked: ParkedDelivery, failed: Failed, group: Group) -> None:
     """One attempt more: another follows, or none."""
     route = group.routes.route_named(parked.handler)
     policy = route.retry if route else RetryPolicy(attempts=1)
-    attempt = parked.attempts + 1
-    following = parking.next_after(failed, attempt=attempt, policy=policy)
-    if following.wait_s is not None:
+    following = parking.next_after(failed, attempt=parked.attempts + 1, policy=policy)
+    if following.wait_s is None:
+        _bury(parked, following.reason, following.error, group)
+    else:
         store.postpone(parked.id, reason=following.reason, error=following.error, wait_s=following.wait_s)
-        return
-    store.bury(parked.id, reason=following.reason, error=following.error)
+
+
+def _bury(parked: ParkedDelivery, reason: str, error: str, group: Group) -> None:
+    store.bury(parked.id, reason=reason, error=error)
     record = store.record_of(parked)
     copy_to_topic(
-        NewParked(record, parked.handler, parked.event_id, parked.type, following.reason, attempts=attempt),
+        NewParked(record, parked.handler, parked.event_id, parked.type, reason, attempts=parked.attempts + 1),
         group=group.name,
     )
-    if route and policy.after_death == "continue":
-        store.promote(group=group.name, queue=(route.name, record.key or b""), goes_on=True)
+    if parked.handler in group.routes.going_on:
+        store.promote(group=group.name, queue=(parked.handler, record.key or b""), goes_on=True)
 
 
 def _note_failure(parked: ParkedDelivery, failed: Failed, group: Group) -> Away | None:

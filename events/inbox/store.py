@@ -6,7 +6,7 @@
 
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 import msgspec
@@ -35,8 +35,11 @@ select case when count(*) < %s then array_agg(event_id) end, count(*) from new
 # After _RECEIVE, and all of a key rather than the heads alone: whoever retries or discards one of them has to be
 # through, or waits. A statement of its own, so that it sees what was committed while it waited.
 _WAITING = """
-select handler, key, dead_at is not null from events_parked
-where "group" = %s and key = any(%s::bytea[]) and handler <> '' order by id for update
+with locked as (
+    select handler, key, dead_at is not null as is_dead from events_parked
+    where "group" = %s and key = any(%s::bytea[]) and handler <> '' order by id for update
+)
+select handler, key, bool_and(is_dead) from locked group by handler, key
 """
 
 _PARK = """
@@ -118,7 +121,7 @@ def receive(*, group: str, event_ids: Collection[UUID]) -> Collection[UUID]:
 
 
 def waiting(*, group: str, keys: Collection[bytes]) -> list[tuple[Queue, bool]]:
-    """Which deliveries of these keys are set aside, and whether each is dead; locked until the transaction ends."""
+    """Of which handlers and keys something is set aside, and whether all of it is dead; locked until the end."""
     array = ",".join([f'"\\\\x{key.hex()}"' for key in keys])
     rows = _rows(_WAITING, [group, f"{{{array}}}"]) if keys else []
     return [((handler, bytes(key)), is_dead) for handler, key, is_dead in rows]
@@ -198,11 +201,11 @@ def encode_headers(headers: Headers) -> bytes:
 
 def record_of(parked: ParkedDelivery) -> Record:
     """The record as Kafka gave it."""
-    headers = msgspec.json.decode(parked.headers, type=list[tuple[str, bytes]])
+    # A stranger's header may have no value, which is told when the record is opened.
+    headers = cast("Headers", tuple(msgspec.json.decode(parked.headers, type=list[tuple[str, bytes | None]])))
     timestamp_ms = round(parked.recorded_at.timestamp() * 1000)
     return Record(
-        parked.topic, parked.partition, parked.offset, timestamp_ms, _bytes(parked.key), tuple(headers),
-        _bytes(parked.value),
+        parked.topic, parked.partition, parked.offset, timestamp_ms, _bytes(parked.key), headers, _bytes(parked.value),
     )  # fmt: skip
 
 

@@ -42,7 +42,7 @@ def tell_deliveries(deliveries: Deliveries) -> None:
 
 def tell_retry_failed(parked: ParkedDelivery, failed: Failed) -> None:
     """A retry whose transaction is gone."""
-    traceparent = dict(store.record_of(parked).headers).get("traceparent", b"")
+    traceparent = dict(store.record_of(parked).headers).get("traceparent") or b""
     with following(traceparent.decode("ascii", "replace")):
         observe.record_delivery_failed(
             failed.error, topic=parked.topic, event_id=parked.event_id, event_type=parked.type or observe.UNKNOWN,

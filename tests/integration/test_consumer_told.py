@@ -15,7 +15,7 @@ from events.inbox.backlog import set_aside_measured
 from events.inbox.opening import identity_of
 from events.models import ParkedDelivery
 from events.routing import Delivery, RetryPolicy, Routes, on
-from tests.integration.batching import GROUP, handle, record
+from tests.integration.batching import group_of, handle, record
 from tests.integration.consuming import Member, admin, running, wait_until
 from tests.integration.counting import Counted, leave_row, raw, rows
 from tests.integration.raw_records import Raw, Topic
@@ -65,7 +65,7 @@ def test_what_is_set_aside_is_counted_by_what_it_waits_for() -> None:
 
     names = ["dead", "dead", "dead", "later", "later"]
     handle([record(raw(n, name), n) for n, name in enumerate(names)], refuse)
-    with set_aside_measured(GROUP):
+    with set_aside_measured(group_of()):
         wait_until(lambda: set_aside("dead") == 1)
         wait_until(lambda: [set_aside(state) for state in ("parked", "waiting", "behind-dead")] == [1, 1, 2])
 

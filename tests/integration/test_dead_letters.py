@@ -12,14 +12,16 @@ from django.contrib.auth import get_user_model
 from django.contrib.messages.storage.cookie import CookieStorage
 from django.core.management import CommandError, call_command
 from django.test import RequestFactory
+from django.utils import timezone
 
 from events.errors import Permanent
 from events.inbox import batch, retries
+from events.inbox import dead_letters as letters
 from events.inbox.group import Group
 from events.kafka import Record
 from events.models import OutboxRecord, ParkedDelivery
 from events.outbox.store import decode_headers
-from events.routing import Delivery, RetryPolicy, Routes, on
+from events.routing import Delivery, RetryPolicy, Routes, on, unhandled
 from tests.integration.counting import Counted, leave_row, raw, rows
 
 pytestmark = pytest.mark.usefixtures("effects")
@@ -32,10 +34,13 @@ class World:
 
     def __init__(self, *, after_death: Any = "wait") -> None:
         self.refused = {1}
+        self.flaky: set[int] = set()
         route = on(Counted, self._handle, name="tested", retry=RetryPolicy(after_death=after_death))
         self.group = Group(name="test", routes=Routes(route))
 
     def _handle(self, event: Counted, delivery: Delivery) -> None:
+        if event.n in self.flaky:
+            raise ValueError("not now")
         if event.n in self.refused:
             raise Permanent("not this one")
         leave_row(event, delivery)
@@ -162,7 +167,7 @@ def test_which_ones_must_be_said_in_one_way(words: tuple[str, ...]) -> None:
 def test_what_is_not_dead_is_left_alone(world: World) -> None:
     world.poll(1, 2)
     waiting = ParkedDelivery.objects.get(dead_at=None)
-    assert dead_letters("discard", str(waiting.id)) == ["discarded: 0"]
+    assert letters.discard([waiting.id], routes=world.group.routes) == 0
     assert dead_letters("replay", str(waiting.id)) == ["replayed: 0; a running consumer tries them now"]
     assert ParkedDelivery.objects.count() == 2
 
@@ -217,6 +222,50 @@ def test_a_key_too_long_for_an_index_stops_nothing(world: World, key: bytes) -> 
     letter = ParkedDelivery.objects.get()
     assert (bytes(letter.key or b""), letter.reason) == (key, "too-large: key")
     assert OutboxRecord.objects.get().key == str(letter.event_id)
+
+
+def test_a_header_without_a_value_stops_nothing_not_even_when_it_is_replayed(world: World) -> None:
+    headers: Any = (("x", None), *raw(1).headers)
+    batch.handle([Record("user.events", 0, 7, TIMESTAMP_MS, b"ann", headers, b"{}"), record(2)], world.group)
+    assert rows() == [("ann", 2)]
+    copy = OutboxRecord.objects.get()
+    assert dict(decode_headers(bytes(copy.headers)))["x"] == b""
+    replayed_by_command(letter_ids())
+    world.retry()
+    assert ParkedDelivery.objects.get().reason == "unreadable: header x is not UTF-8 text"
+    assert "x: None" in dead_letters("show", str(letter_ids()[0]))
+
+
+def test_what_no_later_version_can_open_is_told_copied_and_holds_back_nobody(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World(after_death="continue")
+    world.flaky = {1}
+    world.poll(1, 2)
+    assert rows() == []
+    stricter = Group(name="test", routes=Routes(on(Stricter, leave_row, name="tested",
+                     retry=RetryPolicy(after_death="continue"))))  # fmt: skip
+    ParkedDelivery.objects.filter(attempts=1).update(next_attempt_at=timezone.now())
+    retries.retry_due(stricter, within_s=10)
+    assert [letter.reason for letter in ParkedDelivery.objects.all()] == ["data-invalid: value"] * 2
+    assert OutboxRecord.objects.filter(topic="user.events.dlq").count() == 2
+    assert caplog.messages.count("dead letter") == 2
+
+
+class Stricter(Counted, frozen=True, kw_only=True):
+    """Needs a member that nobody wrote."""
+
+    missing: str
+
+
+def test_what_is_set_aside_for_a_handler_that_is_gone_can_be_discarded(world: World) -> None:
+    world.poll(1, 2)
+    gone = Group(name="test", routes=Routes(unhandled(Counted, because="a test")))
+    replayed_by_command(letter_ids())
+    retries.retry_due(gone, within_s=10)
+    ids = list(ParkedDelivery.objects.values_list("id", flat=True))
+    assert letters.discard(ids, routes=gone.routes) == 2
+    assert ParkedDelivery.objects.count() == 0
 
 
 def test_a_record_that_cannot_be_read_comes_once_with_an_identity_of_its_own(world: World) -> None:

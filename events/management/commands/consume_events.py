@@ -43,8 +43,8 @@ class Command(BaseCommand):
     def handle(self, **options: Any) -> None:
         """Run until a signal, or until the end with --once."""
         settings = _settings(options)
-        routes = settings.load_routes()
-        topics = options["topics"].split(",") if options["topics"] else sorted(routes.topics(settings.topics))
+        group = group_of(settings)
+        topics = options["topics"].split(",") if options["topics"] else sorted(group.routes.topics(settings.topics))
         if any(topic.endswith(DEAD_LETTERS) for topic in topics):
             raise CommandError(
                 f"--topics: none that ends in {DEAD_LETTERS}: dead letters are replayed, never read again."
@@ -56,9 +56,9 @@ class Command(BaseCommand):
             probes(settings.probes_host, settings.consumer_port, step_most_s=ROUND_MOST_S) as health,
             watched(health),
             waits_bounded(),
-            set_aside_measured(settings.group),
+            set_aside_measured(group),
         ):
-            consumer = Consumer(settings=settings, topics=topics, group=group_of(settings), health=health)
+            consumer = Consumer(settings=settings, topics=topics, group=group, health=health)
             # What is there now stays: looking through it again and again took a third of the CPU.
             gc.freeze()
             consumer.run(stop, once=options["once"])

@@ -40,8 +40,10 @@ class Command(BaseCommand):
 
 
 def _status(options: dict[str, Any]) -> Iterator[str]:
-    group = options["group"] or EventsSettings.current().group
-    counted, horizon = operator_store.count(group=group), store.horizon(group=group)
+    settings = EventsSettings.current()
+    group = options["group"] or settings.group
+    counted = operator_store.count(group=group, going_on=settings.load_routes().going_on)
+    horizon = store.horizon(group=group)
     yield f"{group}: {counted.parked} to be retried, {counted.waiting} waiting behind others of their keys"
     yield f"{group}: {counted.dead} dead letters, {counted.behind_dead} waiting behind one"
     yield f"{group}: knows every event since {horizon:%Y-%m-%d %H:%M:%S} UTC" if horizon else f"{group}: never pruned"
