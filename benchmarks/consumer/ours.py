@@ -9,6 +9,7 @@ import os
 import signal
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from django.conf import settings
 from django.core.management import call_command
@@ -31,12 +32,12 @@ class Timed:
         self._settled: dict[Place, int] = {}
         self._began: Taken | None = None
 
-    def __call__(self, records: Sequence[Record], group: Group, *, carefully: bool = False) -> batch.Progress:
+    def __call__(self, records: Sequence[Record], group: Group, **named: Any) -> batch.Progress:
         """As `batch.handle`."""
         if self._began is None:
             connection.ensure_connection()
             self._began = _now()
-        progress = self._handle(records, group, carefully=carefully)
+        progress = self._handle(records, group, **named)
         self._settled |= progress.settled
         if sum(self._settled.values()) == self._count:  # each partition's first record has offset 0
             now = _now()
