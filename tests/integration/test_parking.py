@@ -35,6 +35,7 @@ pytestmark = pytest.mark.usefixtures("effects")
 
 BOTH = pytest.mark.parametrize("carefully", [False, True], ids=["at first", "where failures are expected"])
 THREE = ["ann", "bob", "cid"]
+SAVEPOINT = 32  # deliveries
 
 
 # Faults that show at the commit alone --------------------------------------------------------------------------
@@ -95,6 +96,21 @@ def test_a_batch_handler_that_changes_a_user_without_its_event_is_halved() -> No
     batch.handle(records_of(THREE), group_of(on_batch(Counted, handler, name="tested")))
     assert rows() == [("ann", 0), ("cid", 2)]
     assert waiting() == [("bob", 1, True)]
+
+
+def test_a_delivery_known_to_fail_waits_unblamed_where_an_earlier_one_of_its_key_fails_at_the_constraints() -> None:
+    user = registered_user()
+
+    def handler(event: Counted, delivery: Delivery) -> None:
+        leave_row(event, delivery)
+        if event.n == 0:
+            rename_quietly(user)
+        if event.n == SAVEPOINT:
+            refuse()
+
+    handle(records_of(["ann", *(f"k{n}" for n in range(1, SAVEPOINT)), "ann"]), handler)
+    assert waiting() == [("ann", 0, True), ("ann", SAVEPOINT, False)]
+    assert list(ParkedDelivery.objects.order_by("id").values_list("attempts", flat=True)) == [1, 0]
 
 
 # Handlers that take too long -----------------------------------------------------------------------------------
