@@ -69,7 +69,7 @@ def test_the_first_start_is_decided_once_for_all_topics(topic: Topic, other: Top
 def test_a_topic_that_a_group_with_offsets_subscribes_to_is_read_from_its_first_record(
     topic: Topic, other: Topic
 ) -> None:
-    commit(topic, {0: 0})
+    commit(topic, {0: 0, 1: 0, 2: 0})
     other.write(raw(1))
     read_once(topic, other)
     assert rows() == [("ann", 1)]
