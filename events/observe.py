@@ -209,10 +209,19 @@ def record_handled(*, event_id: UUID, event_type: str, handler: str, handled_at:
     )  # fmt: skip
 
 
-def record_delivery_failed(error: Exception, *, topic: str, event_id: UUID, event_type: str, handler: str) -> None:
-    """A handler raised, and its delivery is parked; the traceback goes along."""
+def record_delivery_failed(
+    error: Exception, *, of: tuple[str, str], event_id: UUID, handler: str, is_retry: bool = False
+) -> None:
+    """A handler raised, and its delivery is parked; `of` is the event's topic and type.
+
+    The traceback goes along the first time; after a retry it is kept with the parked delivery alone.
+    """
+    topic, event_type = of
     CONSUMER_ERRORS.labels(topic, event_type, handler).inc()
-    _write(logging.ERROR, "delivery failed", error=error, event_id=str(event_id), type=event_type, handler=handler)
+    _write(
+        logging.ERROR, "delivery failed", error=None if is_retry else error, event_id=str(event_id), type=event_type,
+        handler=handler, reason=type(error).__name__,
+    )  # fmt: skip
 
 
 def record_batch_split(*, records: int, reason: str) -> None:

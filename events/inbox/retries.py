@@ -66,7 +66,7 @@ def _retry_next(
     except Exception as error:  # noqa: BLE001 - the border: the commit runs what handlers left for it, too
         return 1 if len(due) > 1 else _undone(error, due, group)
     for deliveries in told:
-        telling.tell_deliveries(deliveries)
+        telling.tell_deliveries(deliveries, is_retry=True)
     return together if due else None
 
 

@@ -27,14 +27,14 @@ def tell(opened: Sequence[Opened], deliveries: Deliveries) -> None:
     tell_deliveries(deliveries)
 
 
-def tell_deliveries(deliveries: Deliveries) -> None:
+def tell_deliveries(deliveries: Deliveries, *, is_retry: bool = False) -> None:
     """What was made, and what was parked."""
     _tell_done(deliveries.done)
     for pair, failed in deliveries.failed:
         with following(pair.incoming.trace):
             observe.record_delivery_failed(
-                failed.error, topic=pair.incoming.record.topic, event_id=pair.incoming.received.id,
-                event_type=pair.incoming.received.type, handler=pair.route.name,
+                failed.error, of=(pair.incoming.record.topic, pair.incoming.received.type),
+                event_id=pair.incoming.received.id, handler=pair.route.name, is_retry=is_retry,
             )  # fmt: skip
     if deliveries.behind:
         observe.record_waiting_behind(deliveries=len(deliveries.behind))
@@ -45,8 +45,8 @@ def tell_retry_failed(parked: ParkedDelivery, failed: Failed) -> None:
     traceparent = dict(store.record_of(parked).headers).get("traceparent") or b""
     with following(traceparent.decode("ascii", "replace")):
         observe.record_delivery_failed(
-            failed.error, topic=parked.topic, event_id=parked.event_id, event_type=parked.type or observe.UNKNOWN,
-            handler=parked.handler or observe.NO_HANDLER,
+            failed.error, of=(parked.topic, parked.type or observe.UNKNOWN), event_id=parked.event_id,
+            handler=parked.handler or observe.NO_HANDLER, is_retry=True,
         )  # fmt: skip
 
 
