@@ -14,7 +14,7 @@ from benchmarks.frame.figures import Measurements, percentile, rotated
 from benchmarks.frame.ground import ground
 from benchmarks.frame.writers import WAYS
 
-_FULL = Scale(repeats=5, records=50_000, seconds=10)
+_FULL = Scale(repeats=3, records=50_000, seconds=10)
 _QUICK = Scale(repeats=1, records=5_000, seconds=2)
 
 
