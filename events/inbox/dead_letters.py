@@ -1,6 +1,6 @@
 """Deliveries given up: kept whole in the table, copied to `<topic>.dlq`, replayed or discarded by an operator.
 
-`batch` and `parking` bury in their transactions; the copy leaves through the outbox. The admin and the command
+`parking` and `retries` bury in their transactions; the copy leaves through the outbox. The admin and the command
 `dead_letters` replay, which makes a letter due again for the consumer, or discard. docs/dead-letters.md.
 """
 

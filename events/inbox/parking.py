@@ -1,7 +1,7 @@
 """What becomes of a delivery that was not made: set aside until its next attempt, behind another, or dead.
 
-`batch` writes what its deliveries came to; `retries` asks the same policy after each further attempt. Pure, but for
-the copy of a dead letter, which is published in the caller's transaction. docs/decisions/parking.md.
+`batch` writes what its deliveries came to; `retries` asks the same policy after each further attempt. What is
+written, the copy of a dead letter too, belongs to the caller's transaction. docs/decisions/parking.md.
 """
 
 import traceback
