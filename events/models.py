@@ -129,7 +129,8 @@ class ParkedDelivery(models.Model):
     """A delivery set aside, with its envelope whole; a dead letter is one with `dead_at`.
 
     The lowest id of a group's key and handler is the head, with a `next_attempt_at`; the others wait behind
-    it, without. What concerns a whole record (it cannot be read, say) has no handler (empty) and may lack key and value.
+    it, without. What concerns a whole record (it cannot be read, say) has no handler (empty) and may lack key and
+    value.
     `event_id` is the event's, or an identity derived from the record's place. `recorded_at` is Kafka's own time.
     """
 
