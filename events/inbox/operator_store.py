@@ -5,12 +5,10 @@
 
 from collections.abc import Collection, Iterator
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
-from django.db import connection
-
-from events.inbox.store import Queue
+from events.inbox.store import Queue, rows, run
 from events.models import TIMELESS_FROM
 
 _REPLAY = """
@@ -86,7 +84,7 @@ class Counted(NamedTuple):
 
 def replay(ids: Collection[int]) -> list[int]:
     """Make those of these that are dead due now, as if for the first time; gives their ids."""
-    return sorted(replayed for (replayed,) in _rows(_REPLAY, [list(ids)]))
+    return sorted(replayed for (replayed,) in rows(_REPLAY, [list(ids)]))
 
 
 def discard(ids: Collection[int], *, known: Collection[str]) -> list[tuple[str, Queue | None]]:
@@ -94,15 +92,15 @@ def discard(ids: Collection[int], *, known: Collection[str]) -> list[tuple[str, 
 
     Gives the group of each, and its handler and key where it has both.
     """
-    rows = _rows(_DISCARD, [list(ids), list(known)])
-    return [(group, (handler, bytes(key)) if handler else None) for group, handler, key in rows]
+    gone = rows(_DISCARD, [list(ids), list(known)])
+    return [(group, (handler, bytes(key)) if handler else None) for group, handler, key in gone]
 
 
 def groups() -> Iterator[str]:
     """Every group that has an inbox."""
     group = ""
     while True:
-        ((group,),) = _rows(_NEXT_GROUP, [group])
+        ((group,),) = rows(_NEXT_GROUP, [group])
         if group is None:
             return
         yield group
@@ -110,7 +108,7 @@ def groups() -> Iterator[str]:
 
 def move_horizon(*, group: str, before: datetime) -> None:
     """The inbox reaches back no further than this; never moved back."""
-    _run(_MOVE_HORIZON, [group, before])
+    run(_MOVE_HORIZON, [group, before])
 
 
 def forget_events(*, group: str, before: datetime, after: UUID, limit: int) -> Forgotten | None:
@@ -120,26 +118,15 @@ def forget_events(*, group: str, before: datetime, after: UUID, limit: int) -> F
     """
     boundary = UUID(int=int(before.timestamp() * 1000) << 80)
     wanted = {"group": group, "before": before, "after": after, "boundary": boundary, "limit": limit}
-    ((forgotten, last),) = _rows(_FORGET_EVENTS, wanted)
+    ((forgotten, last),) = rows(_FORGET_EVENTS, wanted)
     return Forgotten(forgotten, last) if last else None
 
 
 def forget_timeless(*, group: str, before: datetime, limit: int) -> int:
     """Delete so many records that could not be read and were received before then; gives how many."""
-    return len(_rows(_FORGET_TIMELESS, {"group": group, "before": before, "timeless": TIMELESS_FROM, "limit": limit}))
+    return len(rows(_FORGET_TIMELESS, {"group": group, "before": before, "timeless": TIMELESS_FROM, "limit": limit}))
 
 
 def count(*, group: str, going_on: Collection[str] = ()) -> Counted:
     """What is set aside. `going_on` names the handlers whose dead letters hold nobody back."""
-    return Counted(*_rows(_COUNT, {"group": group, "going_on": list(going_on)})[0])
-
-
-def _run(statement: str, parameters: Any) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(statement, parameters)
-
-
-def _rows(statement: str, parameters: Any) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(statement, parameters)
-        return list(cursor.fetchall())
+    return Counted(*rows(_COUNT, {"group": group, "going_on": list(going_on)})[0])

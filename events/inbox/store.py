@@ -116,15 +116,15 @@ class NewParked(NamedTuple):
 def receive(*, group: str, event_ids: Collection[UUID]) -> Collection[UUID]:
     """Note these events, each given once, as received; gives those that this group had not received before."""
     ordered = sorted([event_id.hex for event_id in event_ids])
-    ((new, count),) = _rows(_RECEIVE, [group, f"{{{','.join(ordered)}}}", len(ordered)])
+    ((new, count),) = rows(_RECEIVE, [group, f"{{{','.join(ordered)}}}", len(ordered)])
     return event_ids if count == len(ordered) else set(new or ())
 
 
 def waiting(*, group: str, keys: Collection[bytes]) -> list[tuple[Queue, bool]]:
     """Of which handlers and keys something is set aside, and whether all of it is dead; locked until the end."""
     array = ",".join([f'"\\\\x{key.hex()}"' for key in keys])
-    rows = _rows(_WAITING, [group, f"{{{array}}}"]) if keys else []
-    return [((handler, bytes(key)), is_dead) for handler, key, is_dead in rows]
+    found = rows(_WAITING, [group, f"{{{array}}}"]) if keys else []
+    return [((handler, bytes(key)), is_dead) for handler, key, is_dead in found]
 
 
 def park(parked: Sequence[NewParked], *, group: str) -> set[tuple[str, UUID]]:
@@ -132,7 +132,7 @@ def park(parked: Sequence[NewParked], *, group: str) -> set[tuple[str, UUID]]:
     if not parked:
         return set()
     columns = zip(*(_columns(one) for one in parked), strict=True)
-    return set(_rows(_PARK, [group, *map(list, columns)]))
+    return set(rows(_PARK, [group, *map(list, columns)]))
 
 
 def take_due(
@@ -149,7 +149,7 @@ def take_due(
 def promote(*, group: str, queue: Queue, goes_on: bool) -> None:
     """The next of this handler and key is due now, if any; none behind a dead letter, unless it `goes_on`."""
     handler, key = queue
-    _run(_PROMOTE, {"group": group, "handler": handler, "key": key, "goes_on": goes_on})
+    run(_PROMOTE, {"group": group, "handler": handler, "key": key, "goes_on": goes_on})
 
 
 def remove(parked_id: int) -> None:
@@ -159,12 +159,12 @@ def remove(parked_id: int) -> None:
 
 def postpone(parked_id: int, *, reason: str, error: str, wait_s: float) -> None:
     """One attempt more has failed; the next one in so many seconds."""
-    _run(_POSTPONE, [reason, error, wait_s, parked_id])
+    run(_POSTPONE, [reason, error, wait_s, parked_id])
 
 
 def bury(parked_id: int, *, reason: str, error: str) -> None:
     """The last attempt has failed: a dead letter."""
-    _run(_BURY, [reason, error, parked_id])
+    run(_BURY, [reason, error, parked_id])
 
 
 def is_still(parked: ParkedDelivery) -> bool:
@@ -180,18 +180,18 @@ def horizon(*, group: str) -> datetime | None:
 
 def has_received(*, group: str) -> bool:
     """Whether this group has ever received an event, be it forgotten by now."""
-    ((has,),) = _rows(_HAS_RECEIVED, {"group": group})
+    ((has,),) = rows(_HAS_RECEIVED, {"group": group})
     return bool(has)
 
 
 def check_constraints() -> None:
     """Raise now what a deferred constraint would raise at the commit, and what a broken transaction hides."""
-    _run("set constraints all immediate; set constraints all deferred")
+    run("set constraints all immediate; set constraints all deferred")
 
 
 def check_session() -> None:
     """Raise if PostgreSQL has ended the session."""
-    _run("select 1")
+    run("select 1")
 
 
 def encode_headers(headers: Headers) -> bytes:
@@ -232,12 +232,14 @@ def _bytes(column: bytes | memoryview | None) -> bytes | None:
     return None if column is None else bytes(column)
 
 
-def _run(statement: str, parameters: Any = None) -> None:
+def run(statement: str, parameters: Any = None) -> None:
+    """Run one that gives no rows; for `operator_store`, too."""
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
 
 
-def _rows(statement: str, parameters: Any) -> list[tuple[Any, ...]]:
+def rows(statement: str, parameters: Any) -> list[tuple[Any, ...]]:
+    """Run one; gives its rows. For `operator_store`, too."""
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
         return list(cursor.fetchall())
