@@ -57,13 +57,13 @@ def handle(
     *,
     carefully: bool = False,
     at_once: int | None = None,
-    stepped: Callable[[], None] = lambda: None,
+    goes_on: Callable[[], bool] = lambda: True,
 ) -> Progress:
     """Settle the records, which come partition by partition, in offset order.
 
     `carefully`: begin as after a failure, which is quicker where one is to be expected. `at_once`: how many in one
     transaction, to begin with; all by default. Where nobody is to blame for a failure, the smallest part that fails
-    stays unsettled. `stepped` is called after each transaction.
+    stays unsettled. `goes_on` is asked after each transaction.
     """
     opened = [open_record(record, group.routes, group.cluster) for record in records]
     progress = Progress(at_once=at_once or len(opened))
@@ -77,7 +77,8 @@ def handle(
             continue
         progress.note(part, outcome)
         opened = [one for one in opened[len(part) :] if place_of(one) not in progress.unsettled]
-        stepped()
+        if not goes_on():
+            break
     progress.note(opened, progress.away)
     if progress.at_once >= began_with:
         progress.at_once += progress.at_once // 4 + 1

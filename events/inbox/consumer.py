@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 from django.db import Error, close_old_connections, reset_queries
 
@@ -97,7 +98,7 @@ class Consumer:
         """Gives whether the end is reached."""
         is_over = False
         try:
-            self._take(self._poll())
+            self._take(self._poll(), stop)
             self._offsets.follow(held=self._holds.places())
             if not stop.is_asked:
                 self._retry_when_due()
@@ -149,22 +150,27 @@ class Consumer:
             self._look_at = 0.0
             observe.record_partitions(mine)
 
-    def _take(self, records: Sequence[Record]) -> None:
+    def _take(self, records: Sequence[Record], stop: Stop) -> None:
         close_old_connections()
         reset_queries()
         if not records:
             return
         self._failures = 0
         progress = batch.handle(
-            records, self._group, carefully=self._expects_failures, at_once=self._at_once, stepped=self._step
+            records,
+            self._group,
+            carefully=self._expects_failures,
+            at_once=self._at_once,
+            goes_on=partial(self._goes_on, stop),
         )
         self._expects_failures = progress.had_failures
         self._at_once = min(progress.at_once, self._settings.consumer_batch)
         self._note(progress)
 
-    def _step(self) -> None:
-        """One transaction is through: a batch of many slow ones does not hang."""
+    def _goes_on(self, stop: Stop) -> bool:
+        """One transaction is through: a batch of many slow ones does not hang, and ends early when it should."""
         self._health.went_round(missing=self._missing())
+        return not stop.is_asked
 
     def _retry_when_due(self) -> None:
         if time.monotonic() < self._retry_at:

@@ -32,7 +32,7 @@ def taking(seconds: float) -> Handler:
 def test_slow_handlers_share_smaller_transactions_and_the_loop_is_seen_to_go_on() -> None:
     steps: list[int] = []
     group = group_of(on(Counted, taking(0.08), name="tested"))
-    progress = batch.handle(records_of(KEYS), group, stepped=lambda: steps.append(len(rows())))
+    progress = batch.handle(records_of(KEYS), group, goes_on=lambda: steps.append(len(rows())) or True)
     assert progress.settled == {("user.events", 0): 8}
     assert [n for _, n in rows()] == list(range(8))
     assert len(steps) >= 3
@@ -44,7 +44,7 @@ def test_the_next_batch_begins_with_what_fitted() -> None:
     first = batch.handle(records_of(KEYS[:4]), group)
     assert first.at_once == 2
     steps: list[int] = []
-    batch.handle(records_of(KEYS), group, at_once=2, stepped=lambda: steps.append(len(rows())))
+    batch.handle(records_of(KEYS), group, at_once=2, goes_on=lambda: steps.append(len(rows())) or True)
     assert steps[0] == 6
     assert batch.handle(records_of(KEYS[:1]), group, at_once=2).at_once == 3
 
@@ -62,6 +62,13 @@ def test_what_there_is_no_time_for_is_taken_up_again(monkeypatch: pytest.MonkeyP
     assert 0 < progress.settled["user.events", 0] < 8
     assert progress.away is None
     assert len(rows()) == progress.settled["user.events", 0]
+
+
+def test_what_is_left_when_a_stop_is_asked_for_is_not_begun() -> None:
+    group = group_of(on(Counted, leave_row, name="tested"))
+    progress = batch.handle(records_of(KEYS), group, at_once=2, goes_on=lambda: False)
+    assert (progress.settled, progress.unsettled) == ({("user.events", 0): 2}, {("user.events", 0): 2})
+    assert [n for _, n in rows()] == [0, 1]
 
 
 def test_a_slow_handler_of_batches_gets_smaller_ones() -> None:
