@@ -91,10 +91,10 @@ find_next_python = for python in python3.14 python3.13 python3.12 $(wildcard $(H
 .venv-next/installed: requirements-next.txt
 	$(call make_environment,.venv-next,$(NEXT_PYTHON),requirements-next.txt)
 
-# Faults of parts and processes, the relay's own sessions and the embedded stack are the same under any Django: the other
-# run has them. One relay and one consumer run in tests/acceptance here, too.
+# Faults of parts and processes, the relay's own sessions, Kafka and the embedded stack are the same under any Django: the
+# other run has them. One relay and one consumer run in tests/acceptance here, too.
 NEXT_WITHOUT := --ignore tests/faults --ignore tests/properties --ignore tests/integration/devstack \
-  $(foreach name,relay_* shards wakeup topics_grow consumer_processes kafka_*,--ignore-glob 'tests/integration/test_$(name).py')
+  $(foreach name,relay_* shards wakeup topics_grow consumer* kafka_* s44_* watchdog doctor*,--ignore-glob 'tests/integration/test_$(name).py')
 
 test-next: ## Run the suite on the newest Django, where a Python >= 3.12 is found
 	@python="$$($(find_next_python))"; \

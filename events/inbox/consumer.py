@@ -165,6 +165,8 @@ class Consumer:
         )
         self._expects_failures = progress.had_failures
         self._at_once = min(progress.at_once, self._settings.consumer_batch)
+        if progress.settled and self._retry_away == "database":
+            self._retry_away, self._retry_at = None, 0.0  # it answers again
         self._note(progress)
 
     def _goes_on(self, stop: Stop) -> bool:

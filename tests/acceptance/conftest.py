@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from django.db import connection
 
 from devstack import ports
-from tests.acceptance.web import Web
+from tests.acceptance.web import Call, Web
 from tests.faults.proxy import Proxy
 
 ROOT = Path(__file__).parents[2]
@@ -70,7 +70,8 @@ def web_for_all(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture(scope="module")
 def web(web_for_all: Web) -> Iterator[Web]:
-    """The one web process."""
+    """The one web process; its database may have been away in the test before."""
+    web_for_all.wait_until_all_serve(Call("GET", "/readyz"))
     yield web_for_all
     with psycopg.connect(web_for_all.dsn, autocommit=True) as tables:
         tables.execute("truncate accounts_user, events_outbox, django_session cascade")

@@ -108,8 +108,12 @@ class Web:
         """
         with self.database.refusing():
             yield
+        self.wait_until_all_serve(Call("GET", ME, headers=bearer(token)))
+
+    def wait_until_all_serve(self, call: Call) -> None:
+        """Until every worker answers 200."""
         deadline = time.monotonic() + TIMEOUT_S
-        while any(answer.status != 200 for answer in self.race([Call("GET", ME, headers=bearer(token))] * 8)):
+        while any(answer.status != 200 for answer in self.race([call] * 8)):
             assert time.monotonic() < deadline
 
     def log_lines(self) -> list[str]:

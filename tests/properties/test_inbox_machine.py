@@ -287,7 +287,7 @@ def test_every_effect_comes_once_and_in_order_whatever_happens(members: Sequence
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=50,
+            max_examples=35,
             stateful_step_count=30,
             deadline=None,
             derandomize="CI" in os.environ,

@@ -92,7 +92,7 @@ def outcome(batches: Iterable[Sequence[Login]], *, check_first: bool) -> tuple[A
         return log, dict(LastLogin.objects.values_list("user_id", "at")), noted()
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(logins=LOGINS, check_first=st.booleans(), data=st.data())
 def test_any_grouping_of_logins_in_order_gives_what_one_by_one_gives(
     logins: list[Login], check_first: bool, data: st.DataObject  # noqa: FBT001 - Hypothesis gives it by name
@@ -109,7 +109,7 @@ def test_any_grouping_of_logins_in_order_gives_what_one_by_one_gives(
     )
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(logins=LOGINS, check_first=st.booleans(), data=st.data())
 def test_out_of_order_nothing_goes_back_and_what_has_come_decides(
     logins: list[Login], check_first: bool, data: st.DataObject  # noqa: FBT001 - as above
