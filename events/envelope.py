@@ -119,6 +119,12 @@ def open_envelope(*, key: bytes | None, headers: Headers, value: bytes | None) -
     )  # fmt: skip
 
 
+def traceparent_of(headers: Headers) -> str | None:
+    """The trace of the change that published a record, whoever wrote its headers; None where there is none."""
+    given = dict(headers).get("traceparent")
+    return given.decode("ascii", "replace") if given else None
+
+
 def _unreadable(part: str) -> UnreadableEnvelope:
     return UnreadableEnvelope(f"unreadable: {part}")
 

@@ -12,7 +12,7 @@ from django.db import transaction
 
 from events import observe
 from events.conf import DEAD_LETTERS
-from events.envelope import Envelope
+from events.envelope import Envelope, traceparent_of
 from events.inbox import operator_store, store
 from events.inbox.opening import KEY_BYTES_MOST
 from events.inbox.store import NewParked
@@ -84,8 +84,7 @@ def _steps(ids: Collection[int]) -> Iterator[list[int]]:
 
 
 def _tell(letter: NewParked) -> None:
-    traceparent = dict(letter.record.headers).get("traceparent") or b""
-    with following(traceparent.decode("ascii", "replace")):
+    with following(traceparent_of(letter.record.headers)):
         observe.record_dead_letter(
             (letter.record.topic, letter.record.partition, letter.record.offset),
             event_id=letter.event_id, event_type=letter.type, handler=letter.handler, reason=letter.reason,

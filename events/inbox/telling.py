@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from django.utils import timezone
 
 from events import observe
+from events.envelope import traceparent_of
 from events.inbox import store
 from events.inbox.deliveries import Deliveries
 from events.inbox.delivery import Done, Failed
@@ -42,8 +43,7 @@ def tell_deliveries(deliveries: Deliveries, *, is_retry: bool = False) -> None:
 
 def tell_retry_failed(parked: ParkedDelivery, failed: Failed) -> None:
     """A retry whose transaction is gone."""
-    traceparent = dict(store.record_of(parked).headers).get("traceparent") or b""
-    with following(traceparent.decode("ascii", "replace")):
+    with following(traceparent_of(store.record_of(parked).headers)):
         observe.record_delivery_failed(
             failed.error, of=(parked.topic, parked.type or observe.UNKNOWN), event_id=parked.event_id,
             handler=parked.handler or observe.NO_HANDLER, is_retry=True,

@@ -12,7 +12,7 @@ from uuid import UUID
 import msgspec
 from django.db import connection
 
-from events.envelope import Envelope, Headers
+from events.envelope import Envelope, Headers, traceparent_of
 from events.kafka import murmur2
 from events.outbox.session import Session
 
@@ -178,7 +178,7 @@ class Pending(NamedTuple):
     @property
     def traceparent(self) -> str | None:
         """The trace of the change that published it."""
-        return next((value.decode() for name, value in self.headers if name == "traceparent"), None)
+        return traceparent_of(self.headers)
 
 
 class Mark(NamedTuple):

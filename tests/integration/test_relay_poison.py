@@ -5,6 +5,7 @@ from contextlib import closing
 from uuid import uuid4
 
 import pytest
+from django.db import transaction
 from kafka import KafkaAdminClient  # type: ignore[import-untyped]  # ships no types
 from kafka.admin import (  # type: ignore[import-untyped]  # as above
     ACL,
@@ -18,9 +19,11 @@ from prometheus_client import REGISTRY
 from pytest_django import Settings
 
 from events.conf import EventsSettings
+from events.envelope import Envelope
 from events.kafka import Admin
 from events.models import OutboxRecord
 from events.outbox.pipeline import ATTEMPTS_MOST
+from events.outbox.publish import publish_copy
 from tests.integration.relaying import (
     Elsewhere,
     Noted,
@@ -190,3 +193,13 @@ def test_what_one_relay_held_back_the_next_one_does_too(own_topics: Topics, miss
         commit(Noted(of="a", n=2))
         wait_for(lambda: pending() == 2)
     assert states("a")[0] == (1, False, False, 5)
+
+
+def test_a_dead_letters_copy_whose_trace_is_no_text_is_sent_like_any_other(own_topics: Topics) -> None:
+    hostile = Envelope(own_topics.user_events, "ann", (("traceparent", b"\xff"),), b"{}")
+    with transaction.atomic():
+        publish_copy(hostile, event_id=uuid4(), event_type="unknown")
+    commit(Noted(of="ann", n=1))
+    with relaying():
+        wait_for(lambda: not pending())
+    assert next(record.value for record in all_records(own_topics.user_events)) == b"{}"
