@@ -89,7 +89,8 @@ class Deliveries:
         try:
             with transaction.atomic():
                 for pair in chunk:
-                    self._take(pair, known)
+                    if not self._passes_by(pair, known):
+                        self._deliver([pair])
                 check(self.collected, is_alone=False)
         except PartAway:
             raise
@@ -101,26 +102,28 @@ class Deliveries:
             return undone
         return None
 
-    def _take(self, pair: Pair, known: Known) -> None:
+    def _passes_by(self, pair: Pair, known: Known) -> bool:
+        """Whether there is nothing to call: it waits behind another, or has failed before."""
         if pair.queue in self.blocked:
             self.behind.append(pair)
         elif pair.id in known:
             self._fail(pair, known[pair.id])
         else:
-            self._deliver([pair])
+            return False
+        return True
 
     def _deliver(self, pairs: Sequence[Pair]) -> None:
         outcome = deliver(pairs, self.collected)
         if isinstance(outcome, Failed):
             # In a broken transaction one that ran before may be to blame.
             raise Undone(outcome, blamed=pairs[0] if len(pairs) == 1 and not outcome.is_broken else None)
-        self.done.append(outcome)
-        self._keep_session(outcome.ms)
+        self._note(outcome)
 
-    def _keep_session(self, ms: float) -> None:
+    def _note(self, done: Done) -> None:
         """Handlers that need no database may keep it waiting for long, all together."""
-        self._unlooked_ms += ms
-        self._taken_ms += ms
+        self.done.append(done)
+        self._unlooked_ms += done.ms
+        self._taken_ms += done.ms
         if self._taken_ms > _TRANSACTION_MOST_MS and not self.is_alone:
             raise Undone(Failed(TooSlow(f"{self._taken_ms / 1000:.0f} s in handlers"), undoes_all=True))
         if self._unlooked_ms > LOOK_AFTER_MS:
@@ -129,13 +132,11 @@ class Deliveries:
 
     def _run_one_by_one(self, pairs: Iterable[Pair], known: Known) -> None:
         for pair in pairs:
-            if pair.queue in self.blocked:
-                self.behind.append(pair)
+            if self._passes_by(pair, known):
                 continue
-            outcome = known.get(pair.id) or make([pair], self.collected, is_alone=self.is_alone)
+            outcome = make([pair], self.collected, is_alone=self.is_alone)
             if isinstance(outcome, Done):
-                self.done.append(outcome)
-                self._keep_session(outcome.ms)
+                self._note(outcome)
             else:
                 self._fail(pair, outcome)
 
@@ -146,8 +147,7 @@ class Deliveries:
             return
         outcome = None if any(pair.id in known for pair in free) else make(free, self.collected, is_alone=False)
         if isinstance(outcome, Done):
-            self.done.append(outcome)
-            self._keep_session(outcome.ms)
+            self._note(outcome)
             return
         half = len(free) // 2
         self._run_halving(free[:half], known)

@@ -160,11 +160,6 @@ def database_is_away(error: Exception) -> bool:
         state = _sqlstate(error)
         return state is None or state.startswith(_SURROUNDINGS) or state == _TOO_SLOW
     # A handler may have turned the database's error into one of its own.
-    return has_no_session()
-
-
-def has_no_session() -> bool:
-    """Whether the connection is closed: the transaction is gone with it."""
     return connection.connection is None or connection.connection.closed
 
 

@@ -39,7 +39,8 @@ def next_after(failed: Failed, *, attempt: int, policy: RetryPolicy) -> Next:
     """By the route's policy; at once dead for a permanent error. `attempt` counts from 1."""
     word = "permanent" if isinstance(failed.error, Permanent) else "failed"
     wait_s = None if is_last(failed, attempt=attempt, policy=policy) else policy.wait_s(attempt)
-    return Next(f"{word}: {type(failed.error).__name__}", _text_of(failed.error), wait_s)
+    error = "".join(traceback.format_exception(failed.error))[-_ERROR_MOST:]
+    return Next(f"{word}: {type(failed.error).__name__}", error, wait_s)
 
 
 def set_aside(deliveries: Deliveries) -> list[NewParked]:
@@ -65,12 +66,6 @@ def park(parked: Sequence[NewParked], group: Group) -> None:
     for one in parked:
         if one.is_dead and (one.handler, one.event_id) in written:
             copy_to_topic(one, group=group.name)
-
-
-def _text_of(error: Exception) -> str:
-    """Its traceback, without what no text column takes: an error's message may be anything."""
-    text = "".join(traceback.format_exception(error))[-_ERROR_MOST:]
-    return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
 
 
 def _failed(pair: Pair, failed: Failed) -> NewParked:

@@ -159,12 +159,12 @@ def remove(parked_id: int) -> None:
 
 def postpone(parked_id: int, *, reason: str, error: str, wait_s: float) -> None:
     """One attempt more has failed; the next one in so many seconds."""
-    run(_POSTPONE, [reason, error, wait_s, parked_id])
+    run(_POSTPONE, [_text(reason), _text(error), wait_s, parked_id])
 
 
 def bury(parked_id: int, *, reason: str, error: str) -> None:
     """The last attempt has failed: a dead letter."""
-    run(_BURY, [reason, error, parked_id])
+    run(_BURY, [_text(reason), _text(error), parked_id])
 
 
 def is_still(parked: ParkedDelivery) -> bool:
@@ -225,7 +225,8 @@ def _recorded_at(record: Record) -> datetime:
 
 
 def _text(text: str) -> str:
-    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
+    """Without what no text column takes: an error's message, or a stranger's header, may be anything."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
 
 
 def _bytes(column: bytes | memoryview | None) -> bytes | None:
