@@ -7,11 +7,13 @@ on it instead of sleeping.
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import NoReturn
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_TELL_WITHIN_S = 1.0
 
 
 class Stop:
@@ -32,6 +34,13 @@ class Stop:
     def wait(self, seconds: float) -> bool:
         """Wait at most so long for the flag; gives whether it is raised."""
         return self._asked.wait(seconds)
+
+
+def end_hanging(tell: Callable[[], None]) -> NoReturn:
+    """End this process at once, with EX_SOFTWARE. The log may be what it hangs in: `tell` does not get long."""
+    threading.Timer(_TELL_WITHIN_S, os._exit, (os.EX_SOFTWARE,)).start()
+    tell()
+    os._exit(os.EX_SOFTWARE)
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 All members of a group measure the same table; whoever adds them up counts it several times.
 """
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -12,22 +11,19 @@ from django.db import Error, connection
 from events import observe
 from events.inbox import operator_store
 from events.inbox.group import Group
-from events.repeating import repeated
+from events.repeating import measured
 
 _MEASURE_EVERY_S = 10.0
-_SHARE_OF_TIME = 0.01  # that counting may take
 
 
 @contextmanager
 def set_aside_measured(group: Group) -> Iterator[None]:
     """Keep the metrics of what the group has set aside; the last ones stand while the database is away."""
 
-    def measure() -> float:
-        began_at = time.monotonic()
+    def measure() -> None:
         with suppress(Error):
             observe.record_set_aside(**operator_store.count(group=group.name, going_on=group.routes.going_on)._asdict())
         connection.close()  # this thread's own, and seldom needed
-        return max(_MEASURE_EVERY_S, (time.monotonic() - began_at) / _SHARE_OF_TIME)
 
-    with repeated(measure):
+    with measured(measure, every_s=_MEASURE_EVERY_S):
         yield

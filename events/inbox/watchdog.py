@@ -15,12 +15,12 @@ from events import observe
 from events.kafka import MAX_POLL_INTERVAL_S
 from events.probes import Health
 from events.repeating import repeated
+from events.stop import end_hanging
 
 # Well before the group gives up on this member: what hangs here is then nobody else's yet.
 ROUND_MOST_S = MAX_POLL_INTERVAL_S / 2
 _LOOK_EVERY_S = 1.0
 _LOOKS_MOST = round(ROUND_MOST_S / _LOOK_EVERY_S)
-_LOG_WITHIN_S = 1.0
 
 
 @contextmanager
@@ -45,8 +45,7 @@ def watched(health: Health) -> Iterator[None]:
 
 
 def _end_process(thread: int) -> None:
-    """At once, with code 70. The log may be what the loop hangs in: it does not get long."""
-    threading.Timer(_LOG_WITHIN_S, os._exit, (os.EX_SOFTWARE,)).start()
     where = traceback.format_stack(sys._current_frames().get(thread))  # noqa: SLF001 - no other way to another thread's
-    observe.record_round_hangs(stack="".join(where), looks=_LOOKS_MOST, exit_code=os.EX_SOFTWARE)
-    os._exit(os.EX_SOFTWARE)
+    end_hanging(
+        lambda: observe.record_round_hangs(stack="".join(where), looks=_LOOKS_MOST, exit_code=os.EX_SOFTWARE)
+    )  # fmt: skip

@@ -11,10 +11,9 @@ from typing import TextIO
 from events import observe
 from events.outbox import store
 from events.outbox.session import DatabaseAway, Session
-from events.repeating import repeated
+from events.repeating import measured, repeated
 
 _MEASURE_EVERY_S = 5.0
-_SHARE_OF_TIME = 0.01  # that counting may take
 _COUNT_MOST = 1_000_000
 _SHOW_EVERY_S = 0.5
 
@@ -24,13 +23,11 @@ def backlog_measured(url: str) -> Iterator[None]:
     """Keep the backlog's metrics, on a session of its own."""
     session = Session(url)
 
-    def measure() -> float:
-        began_at = time.monotonic()
+    def measure() -> None:
         with suppress(DatabaseAway):
             observe.record_backlog(**store.backlog(session, at_most=_COUNT_MOST)._asdict())
-        return max(_MEASURE_EVERY_S, (time.monotonic() - began_at) / _SHARE_OF_TIME)
 
-    with repeated(measure):
+    with measured(measure, every_s=_MEASURE_EVERY_S):
         yield
     session.close()
 

@@ -18,6 +18,7 @@ from events.errors import EventsError
 from events.outbox.lock_session import LockSession, Pooled
 from events.outbox.shares import new_member, share_of
 from events.outbox.store import SHARDS
+from events.stop import end_hanging
 
 # Lock classes in the two-number space of advisory locks, which the key locks of publish() do not use.
 MEMBER = 0x6F757401
@@ -27,7 +28,6 @@ _BEAT_EVERY_S = 0.25
 _FRESH_S = 3.0  # 60 % of the session's limit: then this process stops by itself
 _STUCK_AFTER_S = 10.0
 _LOOKS_MOST = 120  # at a stuck main loop: 30 s more, as its longest wait is to connect (5 s) and one statement (30 s)
-_LOG_WITHIN_S = 1.0
 _RECONNECT = Backoff(first_s=0.1, most_s=2.0)
 
 _LIMIT_IDLE = "select set_config('idle_session_timeout', '5s', false)"
@@ -148,7 +148,9 @@ class Shards:
         is_stuck = unstamped_s > _STUCK_AFTER_S
         self._looks_in_vain = self._looks_in_vain + 1 if is_stuck else 0
         if self._looks_in_vain >= _LOOKS_MOST:
-            _end_process(unstamped_s)
+            end_hanging(
+                lambda: observe.record_main_loop_hangs(unstamped_s=unstamped_s, exit_code=os.EX_SOFTWARE)
+            )  # fmt: skip
         return is_stuck
 
     def _join(self) -> None:
@@ -200,10 +202,3 @@ class Shards:
         if self._session is not None:
             self._session.close()
         self._session = None
-
-
-def _end_process(unstamped_s: float) -> None:
-    """At once, with code 70. The log may be what the main loop hangs in: it does not get long."""
-    threading.Timer(_LOG_WITHIN_S, os._exit, (os.EX_SOFTWARE,)).start()
-    observe.record_main_loop_hangs(unstamped_s=unstamped_s, exit_code=os.EX_SOFTWARE)
-    os._exit(os.EX_SOFTWARE)
