@@ -7,47 +7,14 @@ has the same actions. docs/dead-letters.md.
 from collections.abc import Iterator
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import OperationalError
+from django.core.management.base import CommandError, CommandParser
 
 from events.conf import EventsSettings
 from events.inbox import dead_letters, store
+from events.management.actions import ActionCommand
 from events.models import ParkedDelivery
 
 _LISTED = 100
-
-
-class Command(BaseCommand):
-    """One action, told line by line."""
-
-    help = "Look at dead letters; replay them, or discard them."
-
-    def add_arguments(self, parser: CommandParser) -> None:
-        """One word, then its options."""
-        actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-        self._add_choice(actions.add_parser("list", help=f"the newest {_LISTED}, one a line"))
-        show = actions.add_parser("show", help="one of them with its headers and traceback")
-        show.add_argument("id", type=int, metavar="ID")
-        show.add_argument("--value", action="store_true", help="with the event's data, which may be personal")
-        for action, told in (("replay", "have consumers try them again"), ("discard", "give them up for good")):
-            chosen = actions.add_parser(action, help=told)
-            chosen.add_argument("ids", nargs="*", type=int, metavar="ID", help="as `list` shows them")
-            chosen.add_argument("--all", action="store_true", help="all that the options leave")
-            self._add_choice(chosen)
-
-    def _add_choice(self, parser: CommandParser) -> None:
-        for name in ("group", "handler", "topic"):
-            parser.add_argument(f"--{name}", help=f"those of one {name}")
-        parser.add_argument("--reason", help="those whose reason begins so")
-
-    def handle(self, **options: Any) -> None:
-        """Exit code 1 and one line where it cannot be done."""
-        actions = {"list": _list, "show": _show, "replay": _replay, "discard": _discard}
-        try:
-            for line in actions[options["action"]](options):
-                self.stdout.write(line)
-        except OperationalError as error:
-            raise CommandError(f"PostgreSQL: {error}") from error
 
 
 def _list(options: dict[str, Any]) -> Iterator[str]:
@@ -97,3 +64,28 @@ def _chosen(options: dict[str, Any]) -> Any:
     exact = {name: options[name] for name in ("group", "handler", "topic") if options[name]}
     begins = {"reason__startswith": options["reason"]} if options["reason"] else {}
     return ParkedDelivery.objects.filter(dead_at__isnull=False, **exact, **begins)
+
+
+class Command(ActionCommand):
+    """One action, told line by line."""
+
+    help = "Look at dead letters; replay them, or discard them."
+    ACTIONS = {"list": _list, "show": _show, "replay": _replay, "discard": _discard}
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """One word, then its options."""
+        actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+        self._add_choice(actions.add_parser("list", help=f"the newest {_LISTED}, one a line"))
+        show = actions.add_parser("show", help="one of them with its headers and traceback")
+        show.add_argument("id", type=int, metavar="ID")
+        show.add_argument("--value", action="store_true", help="with the event's data, which may be personal")
+        for action, told in (("replay", "have consumers try them again"), ("discard", "give them up for good")):
+            chosen = actions.add_parser(action, help=told)
+            chosen.add_argument("ids", nargs="*", type=int, metavar="ID", help="as `list` shows them")
+            chosen.add_argument("--all", action="store_true", help="all that the options leave")
+            self._add_choice(chosen)
+
+    def _add_choice(self, parser: CommandParser) -> None:
+        for name in ("group", "handler", "topic"):
+            parser.add_argument(f"--{name}", help=f"those of one {name}")
+        parser.add_argument("--reason", help="those whose reason begins so")

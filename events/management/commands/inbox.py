@@ -7,36 +7,13 @@ command of their own.
 from collections.abc import Iterator
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import OperationalError
+from django.core.management.base import CommandParser
 
 from events.conf import EventsSettings
 from events.inbox import operator_store, store
 from events.inbox.retention import prune
+from events.management.actions import ActionCommand
 from events.management.retention import kept_from
-
-
-class Command(BaseCommand):
-    """One action, told line by line."""
-
-    help = "Show which deliveries are set aside, forget old events."
-
-    def add_arguments(self, parser: CommandParser) -> None:
-        """One word, then its options."""
-        actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-        status = actions.add_parser("status", help="count parked deliveries and dead letters")
-        status.add_argument("--group", help="instead of KAFKA_GROUP_ID")
-        old = actions.add_parser("prune", help="forget events received more than INBOX_RETENTION_D ago")
-        old.add_argument("--keep-days", type=int, metavar="N", help="instead of INBOX_RETENTION_D")
-
-    def handle(self, **options: Any) -> None:
-        """Exit code 1 and one line where it cannot be done."""
-        actions = {"status": _status, "prune": _prune}
-        try:
-            for line in actions[options["action"]](options):
-                self.stdout.write(line)
-        except OperationalError as error:
-            raise CommandError(f"PostgreSQL: {error}") from error
 
 
 def _status(options: dict[str, Any]) -> Iterator[str]:
@@ -53,3 +30,18 @@ def _prune(options: dict[str, Any]) -> Iterator[str]:
     settings = EventsSettings.current()
     before = kept_from(options["keep_days"], usual_d=settings.inbox_retention_d, least_d=settings.least_retention_d)
     yield f"forgotten: {prune(before=before)}"
+
+
+class Command(ActionCommand):
+    """One action, told line by line."""
+
+    help = "Show which deliveries are set aside, forget old events."
+    ACTIONS = {"status": _status, "prune": _prune}
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """One word, then its options."""
+        actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+        status = actions.add_parser("status", help="count parked deliveries and dead letters")
+        status.add_argument("--group", help="instead of KAFKA_GROUP_ID")
+        old = actions.add_parser("prune", help="forget events received more than INBOX_RETENTION_D ago")
+        old.add_argument("--keep-days", type=int, metavar="N", help="instead of INBOX_RETENTION_D")

@@ -6,42 +6,15 @@ The work is done by `outbox.requeue` and `outbox.retention`; here are words in a
 from collections.abc import Iterator
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import OperationalError
+from django.core.management.base import CommandError, CommandParser
 
 from events.conf import EventsSettings
+from events.management.actions import ActionCommand
 from events.management.retention import kept_from
 from events.outbox import operator_store as store
 from events.outbox.partitions import Pin, pins
 from events.outbox.requeue import requeue
 from events.outbox.retention import prune
-
-
-class Command(BaseCommand):
-    """One action, told line by line."""
-
-    help = "Show what the outbox owes, requeue dead records, delete old published ones."
-
-    def add_arguments(self, parser: CommandParser) -> None:
-        """One word, then its options."""
-        actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-        actions.add_parser("status", help="count pending and dead records, by topic")
-        again = actions.add_parser("requeue", help="send dead records again, as copies with the same event id")
-        again.add_argument("ids", nargs="*", type=int, metavar="ID", help="of dead records, as the admin shows them")
-        again.add_argument("--topic", help="all dead records of a topic")
-        again.add_argument("--all-dead", action="store_true", help="all dead records")
-        again.add_argument("--again", action="store_true", help="also those that were requeued before")
-        old = actions.add_parser("prune", help="delete published records older than OUTBOX_RETENTION_D")
-        old.add_argument("--keep-days", type=int, metavar="N", help="instead of OUTBOX_RETENTION_D")
-
-    def handle(self, **options: Any) -> None:
-        """Exit code 1 and one line where it cannot be done."""
-        actions = {"status": _status, "requeue": _requeue, "prune": _prune}
-        try:
-            for line in actions[options["action"]](options):
-                self.stdout.write(line)
-        except OperationalError as error:
-            raise CommandError(f"PostgreSQL: {error}") from error
 
 
 def _status(_options: dict[str, Any]) -> Iterator[str]:
@@ -72,3 +45,22 @@ def _prune(options: dict[str, Any]) -> Iterator[str]:
     settings = EventsSettings.current()
     before = kept_from(options["keep_days"], usual_d=settings.outbox_retention_d, least_d=settings.least_retention_d)
     yield f"deleted: {prune(before=before)}"
+
+
+class Command(ActionCommand):
+    """One action, told line by line."""
+
+    help = "Show what the outbox owes, requeue dead records, delete old published ones."
+    ACTIONS = {"status": _status, "requeue": _requeue, "prune": _prune}
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """One word, then its options."""
+        actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+        actions.add_parser("status", help="count pending and dead records, by topic")
+        again = actions.add_parser("requeue", help="send dead records again, as copies with the same event id")
+        again.add_argument("ids", nargs="*", type=int, metavar="ID", help="of dead records, as the admin shows them")
+        again.add_argument("--topic", help="all dead records of a topic")
+        again.add_argument("--all-dead", action="store_true", help="all dead records")
+        again.add_argument("--again", action="store_true", help="also those that were requeued before")
+        old = actions.add_parser("prune", help="delete published records older than OUTBOX_RETENTION_D")
+        old.add_argument("--keep-days", type=int, metavar="N", help="instead of OUTBOX_RETENTION_D")
