@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 
-import msgspec
 from django.db import connection
 
 from accounts.event_types import UserLoggedIn
+from accounts.handlers.logins import as_json
 from accounts.models import SecurityRecord
-from accounts.models.login_record import network_of
 from events.routing import Delivery
 
 # What one batch knows of itself are two minima; the table is asked about the rest, each by one look into an index
@@ -45,16 +44,5 @@ def check_login(logins: Sequence[tuple[UserLoggedIn, Delivery]]) -> None:
     them the log has already, nor, while they come in order, how they are grouped. Two at the same instant are not
     earlier than one another. A first login has nothing to compare with; an erased address neither.
     """
-    rows = [
-        {
-            "event_id": delivery.event_id,
-            "user_id": event.user_id,
-            "at": event.at,
-            "device": event.device,
-            "ip": event.ip,
-            "network": network_of(event.ip),
-        }
-        for event, delivery in logins
-    ]
     with connection.cursor() as cursor:
-        cursor.execute(_NOTE_NEW, [msgspec.json.encode(rows).decode(), SecurityRecord.Kind.NEW_DEVICE])
+        cursor.execute(_NOTE_NEW, [as_json(logins), SecurityRecord.Kind.NEW_DEVICE])
