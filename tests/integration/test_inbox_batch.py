@@ -20,7 +20,17 @@ from events.models import InboxRecord, OutboxRecord, ParkedDelivery
 from events.outbox.publish import publish
 from events.routing import Delivery, on
 from events.trace import current_trace_id
-from tests.integration.batching import GROUP, failing_on, group_of, handle, record, records, refuse, waiting
+from tests.integration.batching import (
+    GROUP,
+    failing_on,
+    group_of,
+    handle,
+    record,
+    records,
+    refuse,
+    swallow_an_error,
+    waiting,
+)
 from tests.integration.counting import ROUTES, Counted, leave_row, raw, rows
 from tests.integration.raw_records import Raw
 
@@ -93,14 +103,6 @@ def test_a_fault_that_would_show_at_the_commit_holds_back_its_own_event_alone(ca
     assert progress.unsettled == {}
     assert rows() == [("ann", 7), ("ann", 8)]
     assert [line.handler for line in caplog.records if line.message == "delivery failed"] == ["tested"]  # type: ignore[attr-defined]  # extra
-
-
-def swallow_an_error() -> None:
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("select 1 / 0")
-    except Exception:  # noqa: BLE001, S110 - the handler under test is a bad one
-        pass
 
 
 def undo_quietly() -> None:

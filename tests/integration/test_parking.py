@@ -129,7 +129,7 @@ def impatient(effects: None) -> Iterator[None]:
 
 
 def oversleep() -> None:
-    time.sleep(1.3)
+    time.sleep(1.3)  # longer than an `impatient` session may stand idle
 
 
 def oversleep_and_write() -> None:
@@ -186,7 +186,7 @@ def test_a_batch_handler_that_outlives_its_session_is_halved() -> None:
 def test_many_handlers_that_leave_the_database_alone_for_a_while_each_do_not_lose_the_session() -> None:
     def handler(event: Counted, _: Delivery) -> None:
         if event.n < 5:
-            time.sleep(0.3)
+            time.sleep(0.3)  # five of them are longer than the session may stand idle, one is not
 
     progress = handle(records_of([f"k{n}" for n in range(6)]), handler)
     assert progress.away is None

@@ -231,7 +231,7 @@ def test_a_database_lost_before_a_failure_is_noted_is_an_outage(own_database_set
         with connection.cursor() as cursor:
             cursor.execute("set idle_in_transaction_session_timeout = '100ms'")
         own_database_settings["PORT"] = "1"
-        time.sleep(0.6)
+        time.sleep(0.6)  # longer than the session may stand idle now
 
     port = own_database_settings["PORT"]
     batch.handle(records_of(["ann"]), group_of(route_to(Refusing(0))))

@@ -27,7 +27,7 @@ from events.probes import Health
 watchdog._LOOK_EVERY_S, watchdog._LOOKS_MOST = 0.05, 20
 health = Health()
 def hang():
-    time.sleep(60)
+    time.sleep(60)  # it is to hang: the watchdog ends the process long before
 with watchdog.watched(health):
     while not select.select([sys.stdin], [], [], 0.01)[0]:
         health.went_round()

@@ -14,7 +14,7 @@ from events.errors import Permanent, Transient
 from events.inbox.group import Group
 from events.outbox.publish import publish
 from events.routing import Delivery, RetryPolicy, Routes, on, on_batch
-from tests.integration.batching import Events, Gate, leave_rows, refuse
+from tests.integration.batching import Events, Gate, leave_rows, refuse, swallow_an_error
 from tests.integration.counting import Counted, leave_row
 from tests.integration.relaying import Noted
 
@@ -42,14 +42,6 @@ def refuse_for_good() -> None:
 def break_a_deferred_constraint() -> None:
     with connection.cursor() as cursor:
         cursor.execute("insert into late values (0)")
-
-
-def swallow_an_error() -> None:
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("select 1 / 0")
-    except Exception:  # noqa: BLE001, S110 - the handler under test is a bad one
-        pass
 
 
 def miss_a_part() -> None:

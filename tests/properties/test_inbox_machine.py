@@ -4,14 +4,12 @@ After each step: one effect a pair, in order within key and handler; what is set
 what waits, waits behind something. In the end, when all is mended and replayed, each effect is there once.
 """
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, ClassVar, TypeVar
 
 import pytest
 from django.db import connection
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -19,7 +17,6 @@ from hypothesis.stateful import (
     invariant,
     precondition,
     rule,
-    run_state_machine_as_test,
 )  # fmt: skip
 
 from events.inbox import batch, dead_letters, retention, retries
@@ -31,6 +28,7 @@ from tests.integration.raw_records import Raw
 from tests.properties.faulty_handlers import HANDLERS, LATE, OUTAGES, OWN_FAULTS, FaultyHandlers, Pair
 from tests.properties.inbox_books import Books, Parked, judge_none_is_due, time_of
 from tests.properties.inbox_members import KEYS, PARTITIONS, Commit, Log, Member, interleaved, two_members
+from tests.properties.machines import run_machine
 
 One = TypeVar("One")
 
@@ -284,15 +282,4 @@ def members(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sequence[Member]]:
 
 def test_every_effect_comes_once_and_in_order_whatever_happens(members: Sequence[Member]) -> None:
     machine = type("InboxMachine", (InboxMachine,), {"members": members})
-    run_state_machine_as_test(
-        machine,
-        settings=settings(
-            max_examples=35,
-            stateful_step_count=30,
-            deadline=None,
-            derandomize="CI" in os.environ,
-            database=None,
-            phases=[Phase.generate],  # an example takes half a second: one that fails is shown as it is
-            suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
-        ),
-    )
+    run_machine(machine, examples=35, steps=30)

@@ -3,14 +3,12 @@
 Transactions overlap, commit late and roll back; each step is taken while relays work, without waiting for them.
 """
 
-import os
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import ClassVar
 
 import pytest
 from django.db import transaction
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -19,7 +17,6 @@ from hypothesis.stateful import (
     initialize,
     precondition,
     rule,
-    run_state_machine_as_test,
 )
 
 from devstack import Stack
@@ -27,6 +24,7 @@ from tests.faults.fleet import Fleet, Process
 from tests.faults.ledger import Verdict
 from tests.faults.proxy import Proxy, in_front_of
 from tests.faults.writer import fact, publish_and_note
+from tests.properties.machines import run_machine
 from tests.properties.transactions import OpenTransaction
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -179,15 +177,4 @@ def world(fleet: Fleet, verdict: Callable[[], Verdict], parts: Stack) -> Iterato
 
 def test_nothing_is_lost_and_each_key_keeps_its_order_whatever_happens(world: World) -> None:
     machine = type("RelayMachine", (RelayMachine,), {"world": world})
-    run_state_machine_as_test(
-        machine,
-        settings=settings(
-            max_examples=5,
-            stateful_step_count=20,
-            deadline=None,
-            derandomize="CI" in os.environ,
-            database=None,
-            phases=[Phase.generate],  # an example takes seconds: one that fails is shown as it is
-            suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
-        ),
-    )
+    run_machine(machine, examples=5, steps=20)
