@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from ipaddress import IPv4Address, IPv6Network, ip_address
 
 from django.db import models
 from django.db.models import Q
@@ -16,6 +17,16 @@ class Client:
 
     device: str
     ip: str | None
+
+    @property
+    def counted(self) -> str:
+        """What throttles count the address by: an IPv4 one, or the /64 that any one IPv6 host has whole; empty if unknown."""
+        if self.ip is None:
+            return ""
+        address = ip_address(self.ip)
+        if isinstance(address, IPv4Address):
+            return str(address)
+        return str(IPv6Network((address, 64), strict=False))
 
 
 class SessionQuerySet(models.QuerySet["Session"]):
