@@ -20,7 +20,7 @@ class Client:
 
     @property
     def counted(self) -> str:
-        """What throttles count the address by: an IPv4 one, or the /64 that any one IPv6 host has whole; empty if unknown."""
+        """What throttles count the address by: IPv4 whole, IPv6 by the /64 that any one host has; empty if unknown."""
         if self.ip is None:
             return ""
         address = ip_address(self.ip)
