@@ -7,9 +7,12 @@ from typing import Any
 
 from django.contrib.auth.backends import ModelBackend
 from django.http import HttpRequest
+from django.utils import timezone
 
+from accounts.api.client import client_of
 from accounts.models import User
-from accounts.services.sign_in import InvalidCredentials, verify_password
+from accounts.services.opening import InvalidCredentials, authenticate
+from accounts.throttles import RateLimited
 
 
 class CanonicalNameBackend(ModelBackend):
@@ -19,8 +22,11 @@ class CanonicalNameBackend(ModelBackend):
         self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **kwargs: Any
     ) -> User | None:
         """The active user with this name, in any spelling, and this password."""
+        if request is None:
+            return None
+        client, now = client_of(request), timezone.now()
         try:
-            user = verify_password(identifier=username or "", password=password or "")
-        except InvalidCredentials:
+            user = authenticate(identifier=username or "", password=password or "", client=client, now=now)
+        except (InvalidCredentials, RateLimited):
             return None
         return user if self.user_can_authenticate(user) else None

@@ -3,9 +3,11 @@
 Django's ACCOUNTS setting is read here and nowhere else.
 """
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Self
+from functools import cache
+from typing import NamedTuple, Self
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -14,6 +16,50 @@ from accounts.keys import UnreadableKey, load_key
 from events.conf import Problem
 
 PASSWORD_LEAST = 8
+
+
+class Window(NamedTuple):
+    """At most so many in so many seconds."""
+
+    most: int
+    within_s: int
+
+
+# What THROTTLES may change, name by name. `docs/security.md` says by what each counts.
+THROTTLES: Mapping[str, tuple[Window, ...]] = {
+    "login-pair": (Window(10, 15 * 60),),
+    "login-account": (Window(50, 3600),),
+    "login-address": (Window(100, 15 * 60),),
+    "login-failures": (Window(100, 365 * 24 * 3600),),
+    "login-warning": (Window(1, 3600),),
+    "register-address": (Window(20, 3600),),
+    "mail-recipient": (Window(3, 3600), Window(10, 24 * 3600)),
+    "mail-address": (Window(20, 3600),),
+}
+_LEAST = {
+    "ACCESS_TTL_S": 1,
+    "REFRESH_IDLE_S": 1,
+    "REFRESH_ABSOLUTE_S": 1,
+    "REFRESH_GRACE_S": 0,
+    "PASSWORD_HASHES_AT_ONCE": 1,
+    "PASSWORD_MIN_LENGTH": PASSWORD_LEAST,
+}
+_QUOTA = re.compile(r"(?P<name>[a-z-]+)=(?P<windows>\d{1,9}/\d{1,9}(\+\d{1,9}/\d{1,9})*)")
+
+
+@cache
+def quotas_of(entries: tuple[str, ...]) -> Mapping[str, tuple[Window, ...]]:
+    """THROTTLES as given (`login-pair=10/900`, several windows by `+`) over the defaults. Raises ValueError."""
+    quotas = dict(THROTTLES)
+    for entry in entries:
+        found = _QUOTA.fullmatch(entry.strip())
+        if not found or found["name"] not in THROTTLES:
+            raise ValueError(entry)
+        windows = [Window(*map(int, window.split("/"))) for window in found["windows"].split("+")]
+        if any(min(window) < 1 for window in windows):
+            raise ValueError(entry)
+        quotas[found["name"]] = tuple(windows)
+    return quotas
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,15 +72,25 @@ class AccountsSettings:
     access_ttl_s: int = 300
     password_min_length: int = PASSWORD_LEAST
     password_hashes_at_once: int = 2
+    refresh_idle_s: int = 14 * 24 * 3600
+    refresh_absolute_s: int = 30 * 24 * 3600
+    refresh_grace_s: int = 10
+    registration_reveals_email: bool = True
+    throttles: tuple[str, ...] = ()
 
     @classmethod
     def current(cls) -> Self:
         """The value of Django's ACCOUNTS. Raises TypeError for a name that is unknown or missing."""
         return cls(**{name.lower(): value for name, value in settings.ACCOUNTS.items()})
 
+    @property
+    def quotas(self) -> Mapping[str, tuple[Window, ...]]:
+        """All quotas by name. Raises ValueError for entries of THROTTLES that cannot be read."""
+        return quotas_of(self.throttles)
+
     def problems(self) -> list[Problem]:
         """Everything that is wrong."""
-        return [*self._wrong_keys(), *self._wrong_cache(), *self._wrong_numbers()]
+        return [*self._wrong_keys(), *self._wrong_cache(), *self._wrong_numbers(), *self._wrong_throttles()]
 
     def _wrong_keys(self) -> Iterable[Problem]:
         allowed = "a comma list of private Ed25519 keys, each a file path or the base64 of a PKCS#8 PEM"
@@ -56,9 +112,16 @@ class AccountsSettings:
         yield Problem("REDIS_URL", "redis[s]://USER:PASSWORD@HOST:PORT/NUMBER", "something else")
 
     def _wrong_numbers(self) -> Iterable[Problem]:
-        if self.access_ttl_s < 1:
-            yield Problem("ACCESS_TTL_S", "1 or more", str(self.access_ttl_s))
-        if self.password_hashes_at_once < 1:
-            yield Problem("PASSWORD_HASHES_AT_ONCE", "1 or more", str(self.password_hashes_at_once))
-        if self.password_min_length < PASSWORD_LEAST:
-            yield Problem("PASSWORD_MIN_LENGTH", f"{PASSWORD_LEAST} or more", str(self.password_min_length))
+        for name, least in _LEAST.items():
+            number = getattr(self, name.lower())
+            if number < least:
+                yield Problem(name, f"{least} or more", str(number))
+
+    def _wrong_throttles(self) -> Iterable[Problem]:
+        try:
+            self.quotas  # noqa: B018 - reading it is what may fail
+        except ValueError as error:
+            allowed = (
+                f"a comma list such as login-pair=10/900 or mail-recipient=3/3600+10/86400, of {', '.join(THROTTLES)}"
+            )
+            yield Problem("THROTTLES", allowed, repr(str(error)))

@@ -1,9 +1,18 @@
 """The facts that this app publishes. Their JSON Schemas lie in `schemas/`; `routes.py` says who handles them."""
 
-from typing import ClassVar
+from datetime import datetime
+from typing import ClassVar, Literal, Self
 from uuid import UUID
 
+import msgspec
+
+from accounts.models import Session, User
+from accounts.models.session import Client
 from events.event import Event, Instant, PersonalStr
+
+Scope = Literal["one", "others", "all"]
+PasswordHow = Literal["change", "reset"]
+AlertKind = Literal["refresh_token_reused", "login_blocked"]
 
 
 class UserEvent(Event, frozen=True, kw_only=True):
@@ -47,3 +56,81 @@ class UserLoggedIn(UserEvent, frozen=True, kw_only=True):
     at: Instant
     device: str
     ip: PersonalStr
+
+    @classmethod
+    def of(cls, session: Session) -> Self:
+        """The sign-in that opened this session, whose user is locked."""
+        user = session.user
+        return cls(
+            user_id=user.pk,
+            version=user.version,
+            session_id=session.pk,
+            at=session.auth_time,
+            device=session.device,
+            ip=session.ip,
+        )
+
+
+class UserLoggedOut(UserEvent, frozen=True, kw_only=True):
+    """Sessions have ended at somebody's word. The user's version stays as it was.
+
+    `scope` one: `session_id` has ended; others: all but that; all: `session_id` is null.
+    """
+
+    type: ClassVar[str] = "user.logged_out"
+
+    scope: Scope
+    session_id: UUID | None
+    at: Instant
+
+
+class UserPasswordChanged(UserEvent, frozen=True, kw_only=True):
+    """The password is another: changed by who knew it, or reset by a link."""
+
+    type: ClassVar[str] = "user.password_changed"
+
+    how: PasswordHow
+    at: Instant
+    device: str
+    ip: PersonalStr
+
+
+class UserSecurityAlert(UserEvent, frozen=True, kw_only=True):
+    """Something that the user should know of, and that others may have done. The user's version stays as it was."""
+
+    type: ClassVar[str] = "user.security_alert"
+
+    kind: AlertKind
+    at: Instant
+    device: str
+    ip: PersonalStr
+
+    @classmethod
+    def of(cls, user: User, *, kind: AlertKind, at: datetime, client: Client) -> Self:
+        """About this user, who is locked."""
+        return cls(user_id=user.pk, version=user.version, kind=kind, at=at, device=client.device, ip=client.ip)
+
+
+class UserChanges(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The members that have another value now, and that value."""
+
+    username: PersonalStr | msgspec.UnsetType = msgspec.UNSET
+    email: PersonalStr | msgspec.UnsetType = msgspec.UNSET
+    email_verified: bool | msgspec.UnsetType = msgspec.UNSET
+    display_name: PersonalStr | msgspec.UnsetType = msgspec.UNSET
+    locale: str | msgspec.UnsetType = msgspec.UNSET
+    time_zone: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class UserUpdated(UserEvent, frozen=True, kw_only=True):
+    """The user is another than before in `changes`."""
+
+    type: ClassVar[str] = "user.updated"
+
+    changes: UserChanges
+    at: Instant
+
+    @classmethod
+    def of(cls, user: User, changes: UserChanges) -> Self:
+        """This user, after the change."""
+        return cls(user_id=user.pk, version=user.version, changes=changes, at=user.updated_at)

@@ -8,19 +8,17 @@ import unicodedata
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from contextvars import ContextVar
 from functools import cache
 from threading import BoundedSemaphore
 
 from django.contrib.auth.hashers import Argon2PasswordHasher
+from django.db import connection
 
 from accounts.conf import AccountsSettings
 from accounts.errors import Busy
 
 PASSWORD_MOST = 256
 WAIT_S = 2.0
-
-_has_turn: ContextVar[bool] = ContextVar("has_turn", default=False)
 
 
 class HashingBusy(Busy):
@@ -41,34 +39,32 @@ class Argon2idHasher(Argon2PasswordHasher):
         """The hash to store. Raises ValueError over 256 characters, HashingBusy."""
         if len(password) > PASSWORD_MOST:
             raise ValueError(f"a password has at most {PASSWORD_MOST} characters")
-        with turn_to_hash():
+        with _turn_to_hash():
             return _hash_threads().submit(super().encode, unicodedata.normalize("NFKC", password), salt).result()
 
     def verify(self, password: str, encoded: str) -> bool:
         """Whether it is right; one hash run whatever the length. Raises HashingBusy."""
         fits = len(password) <= PASSWORD_MOST
         looked_at = unicodedata.normalize("NFKC", password if fits else "")
-        with turn_to_hash():
+        with _turn_to_hash():
             return _hash_threads().submit(super().verify, looked_at, encoded).result() and fits
 
 
 @contextmanager
-def turn_to_hash() -> Iterator[None]:
-    """One of the process's PASSWORD_HASHES_AT_ONCE turns; the hash runs within it need no other. Raises HashingBusy.
+def _turn_to_hash() -> Iterator[None]:
+    """One of the process's PASSWORD_HASHES_AT_ONCE turns. Raises HashingBusy.
 
     Each run takes 19 MiB and a core: a burst of sign-ins queues instead of taking the machine.
     """
-    if _has_turn.get():
-        yield
-        return
+    if not connection.in_atomic_block:
+        # Who waits for a turn holds none of the few database connections.
+        connection.close()
     turns = _turns()
     if not turns.acquire(timeout=WAIT_S):
         raise HashingBusy
-    token = _has_turn.set(True)
     try:
         yield
     finally:
-        _has_turn.reset(token)
         turns.release()
 
 

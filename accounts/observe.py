@@ -5,7 +5,12 @@ import traceback
 from typing import Any
 from uuid import UUID
 
-from accounts.models import OutsideCall
+from prometheus_client import Counter
+
+from accounts.models import LoginRecord, OutsideCall
+
+_SUPPRESSED = Counter("mail_suppressed_total", "Mails that were asked for and not owed, being over a quota.", ["kind"])
+_LIMITED = Counter("rate_limited_total", "Requests that were refused, being over a quota.", ["quota"])
 
 _log = logging.getLogger("accounts")
 _cache = {"away": False}
@@ -36,9 +41,9 @@ def record_call_given_up(call: OutsideCall, *, error: str) -> None:
     _write_call(logging.ERROR, "outside call given up", call, error=error)
 
 
-def record_queue_away(*, call_id: UUID, error: str, quiet_s: float) -> None:
-    """No worker could be told; nobody is for `quiet_s`, and the sweep brings the calls."""
-    _log.warning("task queue away", extra={"call_id": str(call_id), "error": error, "quiet_s": quiet_s})
+def record_queue_away(*, row_id: UUID, error: str, quiet_s: float) -> None:
+    """No worker could be told; nobody is for `quiet_s`, and the sweep brings the rows."""
+    _log.warning("task queue away", extra={"row_id": str(row_id), "error": error, "quiet_s": quiet_s})
 
 
 def record_request_failed(error: Exception, *, code: str) -> None:
@@ -52,6 +57,33 @@ def record_request_failed(error: Exception, *, code: str) -> None:
 def record_token_refused(*, reason: str) -> None:
     """A bearer token was not one of ours."""
     _log.warning("token refused", extra={"reason": reason})
+
+
+def record_sign_in_failed(record: LoginRecord) -> None:
+    """Somebody could not sign in; the name that was typed is told by its keyed hash alone."""
+    told = {
+        "reason": str(record.reason),
+        "identifier_hash": record.identifier_hash,
+        "user_id": str(record.user_id or ""),
+    }
+    _log.warning("sign-in failed", extra=told)
+
+
+def record_rate_limited(*, quota: str) -> None:
+    """Somebody was refused unseen."""
+    _LIMITED.labels(quota).inc()
+    _log.warning("rate limited", extra={"quota": quota})
+
+
+def record_mail_suppressed(*, kind: str, quota: str) -> None:
+    """A mail that a stranger asked for is not owed: too many of its kind are already."""
+    _SUPPRESSED.labels(kind).inc()
+    _log.warning("mail suppressed", extra={"kind": kind, "quota": quota})
+
+
+def record_refresh_token_reused(*, session_id: UUID) -> None:
+    """A spent refresh token came again; its session has ended."""
+    _log.warning("refresh token reused", extra={"session_id": str(session_id)})
 
 
 def record_cache(*, away: bool, error: Exception | None = None) -> None:

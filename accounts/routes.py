@@ -1,8 +1,15 @@
 """Which handlers each event goes to. Names are stored, so renaming a function is free."""
 
-from accounts.event_types import UserLoggedIn, UserRegistered
-from accounts.handlers import figures, login_log, security, settings, welcome
-from events.routing import Routes, on, on_batch
+from accounts.event_types import (
+    UserLoggedIn,
+    UserLoggedOut,
+    UserPasswordChanged,
+    UserRegistered,
+    UserSecurityAlert,
+    UserUpdated,
+)
+from accounts.handlers import cache, figures, login_log, security, settings, warnings, welcome
+from events.routing import Routes, on, on_batch, unhandled
 
 ROUTES = Routes(
     on(UserRegistered, welcome.send_welcome, name="send-welcome", only_ours=True),
@@ -11,4 +18,10 @@ ROUTES = Routes(
     on_batch(UserLoggedIn, login_log.write_login_log, name="write-login-log"),
     on_batch(UserLoggedIn, login_log.update_last_login, name="update-last-login"),
     on_batch(UserLoggedIn, security.check_login, name="check-login"),
+    on(UserPasswordChanged, warnings.mail_password_changed, name="mail-password-changed", only_ours=True),
+    on(UserPasswordChanged, warnings.log_password_changed, name="log-password-changed"),
+    on(UserSecurityAlert, warnings.mail_alert, name="mail-alert", only_ours=True),
+    on(UserSecurityAlert, warnings.log_alert, name="log-alert"),
+    on(UserUpdated, cache.refresh_profile, name="refresh-profile"),
+    unhandled(UserLoggedOut, because="the session's row has ended already; other services may follow it"),
 )

@@ -3,13 +3,14 @@
 For `api` and `services`, which ask for one thing each and get it in one query.
 """
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from accounts.errors import Refused
-from accounts.models import Session, User
+from accounts.models import LoginRecord, SecurityRecord, Session, User
 from accounts.names import canonical_identifier
 from accounts.tokens import AccessClaims
 
@@ -31,13 +32,28 @@ def user_named(typed: str) -> User | None:
     return User.objects.filter(Q(username_canonical=canonical) | Q(email_canonical=canonical)).first()
 
 
-def open_session(claims: AccessClaims) -> Session:
+def open_session(claims: AccessClaims, *, now: datetime) -> Session:
     """The session that a token names, with its user. Raises SessionRevoked."""
     named = Session.objects.select_related("user").filter(id=claims.session_id, user_id=claims.user_id)
     session = named.first()
-    if session is None or session.ended_at is not None or not session.user.is_active:
+    if session is None or session.ended_at or session.expires_at <= now or not session.user.is_active:
         raise SessionRevoked
     return session
+
+
+def open_sessions_of(user_id: UUID, *, now: datetime) -> QuerySet[Session]:
+    """Where the user is signed in."""
+    return Session.objects.alive(now=now).filter(user_id=user_id)
+
+
+def login_log_of(user_id: UUID) -> QuerySet[LoginRecord]:
+    """The user's sign-ins, those that failed too."""
+    return LoginRecord.objects.filter(user_id=user_id)
+
+
+def security_log_of(user_id: UUID) -> QuerySet[SecurityRecord]:
+    """What the user should know of."""
+    return SecurityRecord.objects.filter(user_id=user_id)
 
 
 def profile_of(user_id: UUID) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Celery's way into `accounts.outside`: each task is told an id at most, and what is owed is read from its row.
+"""Celery's way into `accounts.outside` and the services: each task is told an id at most, and reads the row.
 
 So a message that is lost, doubled or late does no harm. `outside.queue` sends the first; beat the second.
 """
@@ -6,8 +6,10 @@ So a message that is lost, doubled or late does no harm. `outside.queue` sends t
 from uuid import UUID
 
 from celery import shared_task
+from django.utils import timezone
 
 from accounts.outside import attempts
+from accounts.services import registration
 
 
 @shared_task
@@ -21,3 +23,16 @@ def settle_outside_call(call_id: str) -> None:
 def sweep_outside_calls() -> None:
     """Make what is due: calls that the queue lost, failed ones and those that an outage held up."""
     attempts.sweep()
+
+
+@shared_task
+def complete_registration(registration_id: str) -> None:
+    """Make the user of this registration, if it is still waiting."""
+    registration.complete(UUID(registration_id), now=timezone.now())
+
+
+@shared_task(expires=60)
+def sweep_registrations() -> None:
+    """Complete those that the queue lost."""
+    for registration_id in registration.waiting():
+        registration.complete(registration_id, now=timezone.now())

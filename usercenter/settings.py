@@ -176,6 +176,7 @@ CELERY_WORKER_CONCURRENCY = 2
 CELERY_BEAT_SCHEDULER = "celery.beat.Scheduler"  # keeps no file: every entry may run again at a restart
 CELERY_BEAT_SCHEDULE = {
     "sweep-outside-calls": {"task": "accounts.tasks.sweep_outside_calls", "schedule": 10.0},
+    "sweep-registrations": {"task": "accounts.tasks.sweep_registrations", "schedule": 10.0},
     "prune-outbox": {"task": "usercenter.tasks.prune_outbox", "schedule": 900.0},
     "prune-inbox": {"task": "usercenter.tasks.prune_inbox", "schedule": 900.0},
 }
@@ -185,6 +186,11 @@ ACCOUNTS = {
     "PUBLIC_URL": PUBLIC_URL,
     "JWT_SIGNING_KEYS": tuple(env.list("JWT_SIGNING_KEYS", default=[DEVELOPMENT_SIGNING_KEY] if DEBUG else [])),
     "ACCESS_TTL_S": env.int("ACCESS_TTL_S", default=300),
+    "REFRESH_IDLE_S": env.int("REFRESH_IDLE_S", default=14 * 24 * 3600),
+    "REFRESH_ABSOLUTE_S": env.int("REFRESH_ABSOLUTE_S", default=30 * 24 * 3600),
+    "REFRESH_GRACE_S": env.int("REFRESH_GRACE_S", default=10),
+    "REGISTRATION_REVEALS_EMAIL": env.bool("REGISTRATION_REVEALS_EMAIL", default=True),
+    "THROTTLES": tuple(env.list("THROTTLES", default=[])),
     "PASSWORD_MIN_LENGTH": env.int("PASSWORD_MIN_LENGTH", default=8),
     "PASSWORD_HASHES_AT_ONCE": env.int("PASSWORD_HASHES_AT_ONCE", default=2),
     "REDIS_URL": REDIS_URL,

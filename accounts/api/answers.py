@@ -9,6 +9,7 @@ from rest_framework.response import Response
 from accounts import tokens
 from accounts.conf import AccountsSettings
 from accounts.models import Session, User
+from accounts.services.opening import OpenSession
 
 
 class UserAnswer(serializers.ModelSerializer[User]):
@@ -23,13 +24,26 @@ class UserAnswer(serializers.ModelSerializer[User]):
         read_only_fields = fields
 
 
-class TokenAnswer(serializers.Serializer[Any]):
-    """The answer to a sign-in. `expires_in` counts seconds."""
+class AccessAnswer(serializers.Serializer[Any]):
+    """An access token. `expires_in` counts seconds."""
 
-    user = UserAnswer()
     token = serializers.CharField()
     token_type = serializers.CharField()
     expires_in = serializers.IntegerField()
+    session_id = serializers.UUIDField()
+
+
+class RefreshAnswer(AccessAnswer):
+    """Both tokens of a session. `refresh_expires_in` counts seconds."""
+
+    refresh_token = serializers.CharField()
+    refresh_expires_in = serializers.IntegerField()
+
+
+class TokenAnswer(RefreshAnswer):
+    """The answer to a sign-in."""
+
+    user = UserAnswer()
 
 
 class ProfileAnswer(serializers.Serializer[Any]):
@@ -46,12 +60,31 @@ def user_answer(user: User) -> Response:
     return Response(UserAnswer(user).data, headers={"ETag": f'"{user.version}"'})
 
 
-def token_answer(session: Session, *, now: datetime, status: int = 200) -> Response:
-    """The session's user and an access token."""
-    told = {
-        "user": UserAnswer(session.user).data,
+def token_answer(opened: OpenSession, *, now: datetime, status: int = 200) -> Response:
+    """The session's user and its tokens."""
+    told = {"user": UserAnswer(opened.session.user).data, **_both_tokens(opened, now)}
+    return Response(told, status=status)
+
+
+def refresh_answer(opened: OpenSession, *, now: datetime) -> Response:
+    """The session's tokens."""
+    return Response(_both_tokens(opened, now))
+
+
+def access_answer(session: Session, *, now: datetime) -> Response:
+    """An access token."""
+    return Response(_access_token(session, now))
+
+
+def _both_tokens(opened: OpenSession, now: datetime) -> dict[str, Any]:
+    refresh = {"refresh_token": opened.refresh_token, "refresh_expires_in": opened.refresh_expires_in(now)}
+    return _access_token(opened.session, now) | refresh
+
+
+def _access_token(session: Session, now: datetime) -> dict[str, Any]:
+    return {
         "token": tokens.issue(session, now=now),
         "token_type": "Bearer",
         "expires_in": AccountsSettings.current().access_ttl_s,
+        "session_id": str(session.pk),
     }
-    return Response(told, status=status)

@@ -3,6 +3,7 @@
 import unicodedata
 from ipaddress import IPv6Address, ip_address
 
+from django.http import HttpRequest
 from rest_framework.request import Request
 
 from accounts.models.session import Client
@@ -10,10 +11,11 @@ from accounts.models.session import Client
 DEVICE_MOST = 200
 
 
-def client_of(request: Request, *, device_name: str = "") -> Client:
+def client_of(request: HttpRequest | Request, *, device_name: str = "") -> Client:
     """The device by the name given, else by its User-Agent; the address of the connection's other end."""
-    device = device_name or request.headers.get("User-Agent", "")
-    return Client(device=_printable(device)[:DEVICE_MOST], ip=_address(request.META.get("REMOTE_ADDR", "")))
+    user_agent = _printable(request.headers.get("User-Agent", ""))[:DEVICE_MOST]
+    device = _printable(device_name)[:DEVICE_MOST] or user_agent
+    return Client(device=device, user_agent=user_agent, ip=_address(request.META.get("REMOTE_ADDR", "")))
 
 
 def _printable(text: str) -> str:

@@ -7,15 +7,18 @@ know is refused (400); only then does the view's own method run.
 from typing import Any
 
 from rest_framework.exceptions import MethodNotAllowed
-from rest_framework.permissions import AllowAny
+from rest_framework.permissions import SAFE_METHODS, AllowAny
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from accounts.api.inputs import FieldError, InputRefused
+from accounts.api.inputs import NoParameters
 
 
 class Endpoint(APIView):
-    """A view for who is signed in; `request.auth` is the open session."""
+    """A view for who is signed in; `request.auth` is the open session, `self.query` what `Parameters` let pass."""
+
+    Parameters: type[NoParameters] = NoParameters
+    query: Any
 
     # No OPTIONS: DRF's would describe the view, and other origins are not answered.
     http_method_names = ["get", "post", "patch", "delete", "head"]
@@ -25,7 +28,7 @@ class Endpoint(APIView):
         if request.method not in self.allowed_methods:
             raise MethodNotAllowed(str(request.method))
         super().initial(request, *args, **kwargs)
-        _refuse_parameters(request)
+        self.query = (self.Parameters if request.method in SAFE_METHODS else NoParameters).parse_query(request)
 
 
 class PublicEndpoint(Endpoint):
@@ -33,12 +36,3 @@ class PublicEndpoint(Endpoint):
 
     authentication_classes = []
     permission_classes = [AllowAny]
-
-
-def _refuse_parameters(request: Request) -> None:
-    unknown = [
-        FieldError(name, "unknown_field", "There is no such parameter here.", member="parameter")
-        for name in request.query_params
-    ]
-    if unknown:
-        raise InputRefused(unknown)

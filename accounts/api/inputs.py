@@ -4,8 +4,9 @@ A view declares a `StrictInput` and calls its `parse`; DRF's serializer is used 
 drf-spectacular reads them. An error is either DRF's own or a `FieldRefused` of the rules in `names` and `passwords`.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,7 +22,7 @@ ECHO_MOST = 64
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One thing to mend. `place` is a JSON Pointer into the body or, as `member` says, a query parameter."""
+    """One thing to mend. `place` is a JSON Pointer into the body or, as `member` says, a parameter or a header."""
 
     place: str
     code: str
@@ -48,12 +49,20 @@ class StrictInput(serializers.Serializer[Any]):
 
     @classmethod
     def parse(cls, request: Request) -> Any:
-        """The values, one attribute a field. Raises InputRefused, and what the parser raises."""
+        """The body's values, one attribute a field. Raises InputRefused, and what the parser raises."""
         sent: dict[str, Any] = request.data  # type: ignore[assignment]  # our parser reads objects only
         form = cls()
+        values, errors = form.checked(sent)
+        errors += [] if errors else form.refuse_together(values)
+        if errors:
+            raise InputRefused(errors)
+        return SimpleNamespace(**values)
+
+    def checked(self, sent: Mapping[str, Any]) -> tuple[dict[str, Any], list[FieldError]]:
+        """What was sent as values, and everything that is wrong with it."""
         values: dict[str, Any] = {}
-        errors = [_unknown(name) for name in sent if name not in form.fields]
-        for name, its_field in form.fields.items():
+        errors = [_unknown(name) for name in sent if name not in self.fields]
+        for name, its_field in self.fields.items():
             try:
                 values[name] = its_field.run_validation(sent.get(name, empty))
             except SkipField:
@@ -62,14 +71,34 @@ class StrictInput(serializers.Serializer[Any]):
                 errors.append(FieldError(pointer(name), refused.code, refused.detail, refused.params))
             except serializers.ValidationError as error:
                 errors += _told_by_drf(name, error)
-        errors += [] if errors else form.refuse_together(values)
-        if errors:
-            raise InputRefused(errors)
-        return SimpleNamespace(**values)
+        return values, errors
 
     def refuse_together(self, values: Mapping[str, Any]) -> list[FieldError]:
         """What is wrong with fields that are each fine; an input overrides it."""
         return []
+
+
+class NoBody(StrictInput):
+    """For actions that take nothing; an empty object is nothing."""
+
+    @classmethod
+    def parse(cls, request: Request) -> Any:
+        """Raises InputRefused for any member."""
+        return super().parse(request) if request.headers.get("Content-Length", "0") != "0" else SimpleNamespace()
+
+
+class NoParameters(StrictInput):
+    """What a query may carry, for most endpoints: nothing. Others have a class of their own."""
+
+    @classmethod
+    def parse_query(cls, request: Request) -> Any:
+        """The values of the query string, one attribute a field. Raises InputRefused."""
+        sent = request.query_params
+        values, errors = cls().checked({name: sent[name] for name in sent})
+        errors += [FieldError(pointer(name), "repeated", "Once only.") for name in sent if len(sent.getlist(name)) > 1]
+        if errors:
+            raise InputRefused(replace(error, place=error.place[1:], member="parameter") for error in errors)
+        return SimpleNamespace(**values)
 
 
 class Text(serializers.CharField):
@@ -127,6 +156,15 @@ class NewPasswordField(Text):
         password: str = super().to_internal_value(data)
         passwords.refuse_weak(password)
         return password
+
+
+@contextmanager
+def refusal_about(name: str) -> Iterator[None]:
+    """A rule that only the service can look at, told as one of this member. Raises InputRefused."""
+    try:
+        yield
+    except FieldRefused as refused:
+        raise InputRefused([FieldError(pointer(name), refused.code, refused.detail, refused.params)]) from None
 
 
 def pointer(name: str) -> str:

@@ -15,11 +15,11 @@ from django.http import Http404, HttpRequest, HttpResponse
 from rest_framework import exceptions as drf
 from rest_framework.request import Request
 
-from accounts import observe, selectors, tokens
+from accounts import links, observe, selectors, throttles, tokens
 from accounts.api import inputs, parsers
 from accounts.conf import AccountsSettings
 from accounts.errors import Busy
-from accounts.services import registration, sign_in
+from accounts.services import idempotency, opening, registration, sessions
 
 MEDIA_TYPE = "application/problem+json"
 ERRORS_MOST = 50
@@ -41,10 +41,12 @@ KINDS = {
     for kind in (
         Kind("validation-error", 400, "Some fields are not valid"),
         Kind("malformed-request", 400, "The request cannot be read"),
+        Kind("invalid-link", 400, "The link is not valid", "It was used, has expired, or a newer one was sent."),
         Kind("invalid-credentials", 401, "Wrong name or password", "No account has this name and password."),
         Kind("invalid-token", 401, "The access token is not valid", "Sign in to get a new one."),
         Kind("token-expired", 401, "The access token has expired", "Sign in to get a new one."),
         Kind("session-revoked", 401, "The session has ended", "Sign in again."),
+        Kind("refresh-token-reused", 401, "The refresh token was used before", "The session has ended. Sign in again."),
         Kind("forbidden", 403, "Not allowed"),
         Kind("account-suspended", 403, "The account is suspended"),
         Kind("account-pending-deletion", 403, "The account waits for its deletion"),
@@ -53,8 +55,11 @@ KINDS = {
         Kind("not-acceptable", 406, "No answer in the accepted form", "Answers are JSON."),
         Kind("username-taken", 409, "The username is taken"),
         Kind("email-taken", 409, "The e-mail address is taken"),
+        Kind("request-in-progress", 409, "The same request is being worked on", "Try again in a moment."),
         Kind("payload-too-large", 413, "The body is too large", f"At most {parsers.BODY_BYTES_MOST} bytes."),
         Kind("unsupported-media-type", 415, "The body's form is not supported", "Send application/json in UTF-8."),
+        Kind("idempotency-key-reused", 422, "The Idempotency-Key came with another body before"),
+        Kind("rate-limited", 429, "Too many tries", "Try again after the time in Retry-After."),
         Kind("internal-error", 500, "Something went wrong here", "It was logged under the request_id."),
         Kind("unavailable", 503, "Not available for the moment", "Try again in a moment."),
     )
@@ -88,12 +93,18 @@ ANSWERS: Mapping[type[Exception], Answer] = {
     registration.EmailTaken: Answer(
         "email-taken", errors=(inputs.FieldError("/email", "email_taken", "This e-mail address is taken."),)
     ),
-    sign_in.InvalidCredentials: Answer("invalid-credentials", headers=_BEARER),
-    sign_in.AccountSuspended: Answer("account-suspended"),
-    sign_in.AccountPendingDeletion: Answer("account-pending-deletion"),
+    opening.InvalidCredentials: Answer("invalid-credentials", headers=_BEARER),
+    opening.AccountSuspended: Answer("account-suspended"),
+    opening.AccountPendingDeletion: Answer("account-pending-deletion"),
     tokens.InvalidToken: Answer("invalid-token", headers=_BEARER_INVALID),
     tokens.TokenExpired: Answer("token-expired", headers=_BEARER_INVALID),
     selectors.SessionRevoked: Answer("session-revoked", headers=_BEARER_INVALID),
+    sessions.InvalidRefreshToken: Answer("invalid-token", "The refresh token is not valid.", headers=_BEARER_INVALID),
+    sessions.RefreshTokenReused: Answer("refresh-token-reused", headers=_BEARER_INVALID),
+    sessions.SessionNotFound: Answer("not-found"),
+    links.InvalidLink: Answer("invalid-link"),
+    idempotency.KeyReused: Answer("idempotency-key-reused"),
+    idempotency.RequestInProgress: Answer("request-in-progress", headers=_LATER),
     selectors.UserNotFound: Answer("not-found"),
     parsers.TooLarge: Answer("payload-too-large"),
     parsers.NotJson: Answer("unsupported-media-type"),
@@ -130,8 +141,19 @@ def answer_of(exc: Exception) -> Answer:
             return Answer("validation-error", detail, exc.errors)
         case parsers.Malformed():
             return Answer("malformed-request", exc.detail)
+        case throttles.RateLimited():
+            return Answer("rate-limited", headers=_quota_headers(exc.over))
     found = next((answer for kind, answer in ANSWERS.items() if isinstance(exc, kind)), None)
     return found or _INTERNAL
+
+
+def _quota_headers(over: throttles.Over) -> dict[str, str]:
+    """Source: draft-ietf-httpapi-ratelimit-headers."""
+    return {
+        "Retry-After": str(over.again_in_s),
+        "RateLimit-Policy": f'"{over.name}";q={over.most};w={over.within_s}',
+        "RateLimit": f'"{over.name}";r=0;t={over.again_in_s}',
+    }
 
 
 def problem(request: HttpRequest | Request, answer: Answer) -> HttpResponse:

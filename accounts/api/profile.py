@@ -7,6 +7,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.api.answers import ProfileAnswer, UserAnswer, user_answer
+from accounts.api.authentication import session_of
 from accounts.api.endpoint import Endpoint
 from accounts.projections import profile_cache
 from accounts.selectors import profile_of
@@ -18,7 +19,7 @@ class MeView(Endpoint):
     @extend_schema(operation_id="get_me", responses=UserAnswer)
     def get(self, request: Request) -> Response:
         """The user, with an ETag."""
-        return user_answer(request.auth.user)
+        return user_answer(session_of(request).user)
 
 
 class ProfileView(Endpoint):

@@ -1,4 +1,4 @@
-"""POST /users/login. On to `services.sign_in`."""
+"""POST /users/login and /users/reauthenticate. On to `services.sign_in`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,10 +9,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.api import inputs
-from accounts.api.answers import TokenAnswer, token_answer
+from accounts.api.answers import AccessAnswer, TokenAnswer, access_answer, token_answer
+from accounts.api.authentication import session_of
 from accounts.api.client import client_of
-from accounts.api.endpoint import PublicEndpoint
-from accounts.services.sign_in import sign_in
+from accounts.api.endpoint import Endpoint, PublicEndpoint
+from accounts.services.sign_in import reauthenticate, sign_in
 
 NAMES = ("identifier", "username", "email")
 
@@ -46,5 +47,24 @@ class LoginView(PublicEndpoint):
         body, now = LoginInput.parse(request), timezone.now()
         identifier = next(getattr(body, name) for name in NAMES if getattr(body, name) is not None)
         client = client_of(request, device_name=body.device_name)
-        session = sign_in(identifier=identifier, password=body.password, client=client, now=now)
-        return token_answer(session, now=now)
+        opened = sign_in(identifier=identifier, password=body.password, client=client, now=now)
+        return token_answer(opened, now=now)
+
+
+class ReauthenticateInput(inputs.StrictInput):
+    """The password, once more."""
+
+    password = inputs.Text(allow_blank=True, write_only=True)
+
+
+class ReauthenticateView(Endpoint):
+    """Say again who it is."""
+
+    @extend_schema(operation_id="reauthenticate", request=ReauthenticateInput, responses=AccessAnswer)
+    def post(self, request: Request) -> Response:
+        """An access token of this session whose `auth_time` is now."""
+        body, now = ReauthenticateInput.parse(request), timezone.now()
+        session = reauthenticate(
+            session=session_of(request), password=body.password, client=client_of(request), now=now
+        )
+        return access_answer(session, now=now)

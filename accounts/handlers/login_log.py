@@ -13,8 +13,8 @@ from accounts.handlers.logins import as_json
 from events.routing import Delivery
 
 _WRITE = """
-insert into accounts_loginrecord (event_id, user_id, at, session_id, device, ip, network)
-select * from json_to_recordset(%s::json) as login(
+insert into accounts_loginrecord (id, user_id, at, session_id, device, ip, network)
+select event_id, user_id, at, session_id, device, ip, network from json_to_recordset(%s::json) as login(
     event_id uuid, user_id uuid, at timestamptz, session_id uuid, device text, ip inet, network text
 )
 order by event_id

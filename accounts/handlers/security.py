@@ -23,13 +23,13 @@ select event_id, %s, user_id, at, device, ip from login
 where ip is not null and first_same_at = at
     and (first_at < at or exists (
         select from accounts_loginrecord as earlier
-        where earlier.user_id = login.user_id and earlier.at < login.at
+        where earlier.user_id = login.user_id and earlier.outcome = 'success' and earlier.at < login.at
         offset 0
     ))
     and not exists (
         select from accounts_loginrecord as earlier
-        where earlier.user_id = login.user_id and earlier.device = login.device
-            and earlier.network = login.network and earlier.at < login.at
+        where earlier.user_id = login.user_id and earlier.outcome = 'success'
+            and earlier.device = login.device and earlier.network = login.network and earlier.at < login.at
         offset 0
     )
 order by event_id

@@ -1,9 +1,14 @@
-"""The login log and the last login: written by `handlers.login_log` from `user.logged_in`."""
+"""The login log and the last login.
+
+Sign-ins that succeeded come from `user.logged_in`, by `handlers.login_log`; `services.opening` writes the others.
+"""
 
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 
 from django.db import models
+from django.db.models import Q
+from uuid_utils.compat import uuid7
 
 # About what one household or office has: an address within changes without the place changing.
 NETWORK_BITS = {4: 24, 6: 48}
@@ -24,12 +29,32 @@ def network_of(ip: str | None) -> str:
 
 
 class LoginRecord(models.Model):
-    """One sign-in that succeeded; `network` is its address's, by `network_of`."""
+    """One sign-in; `network` is its address's, by `network_of`.
 
-    event_id = models.UUIDField(primary_key=True)
-    user_id = models.UUIDField()
+    `id` is the event's where it succeeded. A failure has a `reason` and the keyed hash of the name that was typed,
+    which may be nobody's.
+    """
+
+    class Outcome(models.TextChoices):
+        """How it went."""
+
+        SUCCESS = "success"
+        FAILURE = "failure"
+
+    class Reason(models.TextChoices):
+        """Why it failed."""
+
+        UNKNOWN_NAME = "unknown_name"
+        WRONG_PASSWORD = "wrong_password"  # noqa: S105 - a reason
+        NOT_ACTIVE = "not_active"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    user_id = models.UUIDField(null=True)
     at = models.DateTimeField()
-    session_id = models.UUIDField()
+    outcome = models.CharField(max_length=8, choices=Outcome, db_default=Outcome.SUCCESS)
+    reason = models.CharField(max_length=16, choices=Reason, db_default="", blank=True)
+    identifier_hash = models.CharField(max_length=64, db_default="", blank=True)
+    session_id = models.UUIDField(null=True)
     device = models.CharField(max_length=200)
     ip = models.GenericIPAddressField(null=True)
     network = models.CharField(max_length=43)
@@ -39,7 +64,12 @@ class LoginRecord(models.Model):
         # With `at` beside them they would not be, and it would be larger than the table.
         indexes = [
             models.Index(name="accounts_login_user_at", fields=["user_id", "at"]),
-            models.Index(name="accounts_login_place", fields=["user_id", "network", "device"]),
+            models.Index(
+                name="accounts_login_place", fields=["user_id", "network", "device"], condition=Q(outcome="success")
+            ),
+        ]
+        constraints = [
+            models.CheckConstraint(name="accounts_login_outcome", condition=Q(outcome__in=["success", "failure"]))
         ]
 
     def __str__(self) -> str:

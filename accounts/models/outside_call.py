@@ -13,14 +13,17 @@ class OutsideCall(models.Model):
 
     `error` says why the last attempt failed, or why a settled call was skipped: by class and code, never more.
     `key` is the caller's idempotency key: a second request with it owes nothing more. `id` goes along with the
-    call (Message-ID), so that a repeat can be told by the receiver. `next_attempt_at` is also the lease: whoever
+    call (Message-ID), so that a repeat can be told by the receiver. Asked for by somebody who typed an address and is
+    not signed in, it names that (`email`, blanked at its end) and no user: whose it is, if anyone's, is looked up when
+    the call is made. `next_attempt_at` is also the lease: whoever
     takes the call moves it on, and a taker that dies is followed by another after it.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     key = models.CharField(max_length=128, unique=True)
     kind = models.CharField(max_length=32)
-    user_id = models.UUIDField()
+    user_id = models.UUIDField(null=True)
+    email = models.CharField(max_length=254, db_default="", blank=True)
     facts = models.JSONField(default=dict)
     traceparent = models.CharField(max_length=55)
     created_at = models.DateTimeField()
@@ -35,7 +38,7 @@ class OutsideCall(models.Model):
             models.CheckConstraint(
                 name="accounts_outside_call_one_end",
                 condition=Q(settled_at__isnull=True) | Q(failed_at__isnull=True),
-            )
+            ),
         ]
         indexes = [
             models.Index(

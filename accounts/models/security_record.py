@@ -11,6 +11,10 @@ class SecurityRecord(models.Model):
         """What was noticed."""
 
         NEW_DEVICE = "new_device"
+        PASSWORD_CHANGED = "password_changed"  # noqa: S105 - a kind, as the next two
+        PASSWORD_RESET = "password_reset"  # noqa: S105
+        REFRESH_TOKEN_REUSED = "refresh_token_reused"  # noqa: S105
+        LOGIN_BLOCKED = "login_blocked"
 
     id = models.BigAutoField(primary_key=True)
     event_id = models.UUIDField()
@@ -23,7 +27,18 @@ class SecurityRecord(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(name="accounts_security_once", fields=["event_id", "kind"]),
-            models.CheckConstraint(name="accounts_security_kind", condition=Q(kind__in=["new_device"])),
+            models.CheckConstraint(
+                name="accounts_security_kind",
+                condition=Q(
+                    kind__in=[
+                        "new_device",
+                        "password_changed",
+                        "password_reset",
+                        "refresh_token_reused",
+                        "login_blocked",
+                    ]
+                ),
+            ),
         ]
         indexes = [models.Index(name="accounts_security_user_at", fields=["user_id", "at"])]
 

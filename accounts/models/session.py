@@ -1,8 +1,12 @@
-"""A session: one sign-in on one device. Each request checks this row, so ending it ends access at once."""
+"""A session: one sign-in on one device, and the refresh tokens that keep it going.
+
+Each request checks the session's row, so ending it ends access at once.
+"""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from ipaddress import IPv4Address, IPv6Network, ip_address
+from typing import Self
 
 from django.db import models
 from django.db.models import Q
@@ -17,6 +21,7 @@ class Client:
 
     device: str
     ip: str | None
+    user_agent: str = ""
 
     @property
     def counted(self) -> str:
@@ -30,22 +35,46 @@ class Client:
 
 
 class SessionQuerySet(models.QuerySet["Session"]):
-    """The ways a session begins."""
+    """The ways a session begins, goes on and ends; all in the caller's transaction."""
 
-    def open(self, *, user: User, client: Client, now: datetime) -> "Session":
-        """A new session, in the caller's transaction."""
-        return self.create(user=user, device=client.device, ip=client.ip, auth_time=now, created_at=now)
+    def open(self, *, user: User, client: Client, now: datetime, for_s: int) -> "Session":
+        """A new session that lasts `for_s` seconds at most."""
+        return self.create(
+            user=user,
+            device=client.device,
+            user_agent=client.user_agent,
+            ip=client.ip,
+            auth_time=now,
+            created_at=now,
+            last_used_at=now,
+            expires_at=now + timedelta(seconds=for_s),
+        )
+
+    def alive(self, *, now: datetime) -> Self:
+        """Those that have neither ended nor expired."""
+        return self.filter(ended_at=None, expires_at__gt=now)
+
+    def end(self, *, now: datetime) -> int:
+        """End those that are open; gives how many were."""
+        return self.filter(ended_at=None).update(ended_at=now)
 
 
 class Session(models.Model):
-    """Open while `ended_at` is null. `device` is the client's own word for itself, cut to 200 characters."""
+    """Open while `ended_at` is null and `expires_at` lies ahead.
+
+    `device` is the client's own word for itself, else its user agent; each cut to 200 characters. `last_used_at` moves
+    with each refresh.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sessions")
     device = models.CharField(max_length=200, default="", blank=True)
+    user_agent = models.CharField(max_length=200, default="", blank=True)
     ip = models.GenericIPAddressField(null=True)
     auth_time = models.DateTimeField()
     created_at = models.DateTimeField()
+    last_used_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True)
 
     objects = SessionQuerySet.as_manager()
@@ -55,3 +84,22 @@ class Session(models.Model):
 
     def __str__(self) -> str:
         return str(self.id)
+
+
+class RefreshToken(models.Model):
+    """One token of a session's family, by its hash alone. Spent once `used_at` is set; one at most is not."""
+
+    hash = models.BinaryField(primary_key=True, max_length=32)
+    session = models.ForeignKey(Session, on_delete=models.CASCADE, related_name="refresh_tokens")
+    created_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                name="accounts_refreshtoken_one_leaf", fields=["session"], condition=Q(used_at__isnull=True)
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"of session {self.session_id}"

@@ -5,6 +5,7 @@ So users are made and changed by `accounts.services` alone, never by `objects.cr
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
@@ -91,6 +92,11 @@ class User(AbstractBaseUser, PermissionsMixin):
     def is_active(self) -> bool:  # type: ignore[override]  # a plain True in Django, which nobody sets
         """May sign in (Django's admin and permissions ask this name)."""
         return self.status == self.Status.ACTIVE
+
+    def change(self, *, now: datetime) -> None:
+        """Note a change of a published column, to be saved and published together with it."""
+        self.version += 1
+        self.updated_at = now
 
     def check_password(self, raw_password: str | None) -> bool:
         """Whether the password is right. Never saves: a hash is upgraded in login's own transaction."""

@@ -21,8 +21,8 @@ LEASE_S = 120
 
 _OWE = """
 insert into accounts_outsidecall
-  (id, key, kind, user_id, facts, traceparent, created_at, attempts, next_attempt_at, error)
-values (%(id)s, %(key)s, %(kind)s, %(user_id)s, %(facts)s, %(traceparent)s, now(), 0, now(), '')
+  (id, key, kind, user_id, email, facts, traceparent, created_at, attempts, next_attempt_at, error)
+values (%(id)s, %(key)s, %(kind)s, %(user_id)s, %(email)s, %(facts)s, %(traceparent)s, now(), 0, now(), '')
 on conflict (key) do nothing returning id
 """
 _TAKE = """
@@ -37,13 +37,14 @@ returning *
 """
 
 
-def owe(*, kind: str, user_id: UUID, key: str, facts: dict[str, str]) -> UUID | None:
-    """Write the call, due at once; gives its id, or None where `key` is known already."""
-    values: dict[str, str | UUID] = {
+def owe(*, kind: str, key: str, facts: dict[str, str], user_id: UUID | None = None, email: str = "") -> UUID | None:
+    """Write the call, to a user or to an address, due at once; gives its id, or None where `key` is known already."""
+    values: dict[str, str | UUID | None] = {
         "id": uuid7(),
         "key": key,
         "kind": kind,
         "user_id": user_id,
+        "email": email,
         "facts": json.dumps(facts),
         "traceparent": current_traceparent(),
     }
@@ -60,7 +61,8 @@ def take(call_id: UUID | None = None) -> OutsideCall | None:
 
 def settle(call: OutsideCall, *, skipped: str = "") -> None:
     """The call was made; or it is not needed any more, and `skipped` says why."""
-    OutsideCall.objects.filter(pk=call.pk, settled_at=None).update(settled_at=Now(), failed_at=None, error=skipped)
+    unsettled = OutsideCall.objects.filter(pk=call.pk, settled_at=None)
+    unsettled.update(settled_at=Now(), failed_at=None, error=skipped, email="")
 
 
 def retry(call: OutsideCall, *, in_s: float, error: str, counts: bool) -> None:
@@ -71,7 +73,7 @@ def retry(call: OutsideCall, *, in_s: float, error: str, counts: bool) -> None:
 
 def give_up(call: OutsideCall, *, error: str) -> None:
     """The call can never be made, or was tried often enough."""
-    _mine(call).update(failed_at=Now(), error=error)
+    _mine(call).update(failed_at=Now(), error=error, email="")
 
 
 def _mine(call: OutsideCall) -> QuerySet[OutsideCall]:

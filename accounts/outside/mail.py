@@ -7,19 +7,42 @@ in the text nothing of it can be clicked.
 import re
 import smtplib
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from email.utils import parseaddr
 
 from django.core.mail import EmailMessage
 from django.template.loader import render_to_string
 
+from accounts import links
 from accounts.conf import AccountsSettings
-from accounts.models import OutsideCall, User
+from accounts.models import Link, OutsideCall, User
+from accounts.names import canonical_text
 from events.errors import EventsError, Permanent, Retryable, Transient
 
-# By kind of notice; the text lies in templates/accounts/mail/<kind>.txt.
-SUBJECTS = {"welcome": "Welcome to usercenter"}
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A kind of mail; its text lies in templates/accounts/mail/<kind>.txt. `purpose` is that of the link it carries."""
+
+    subject: str
+    purpose: str = ""
+    # For whom it is pointless, of those who have the address.
+    not_for: Callable[[User], bool] = lambda _user: False
+
+
+NOTICES = {
+    "welcome": Notice("Welcome to usercenter", Link.Purpose.VERIFY),
+    "verify": Notice("Is this your e-mail address?", Link.Purpose.VERIFY, not_for=lambda user: user.email_verified),
+    "reset": Notice("Set a new password", Link.Purpose.RESET, not_for=lambda user: not user.is_active),
+    "password_changed": Notice("Your password was changed"),
+    "security_alert": Notice("Please look at your account"),
+    "already_registered": Notice("You have an account already"),
+    "username_taken": Notice("This username is taken"),
+}
+# Where in the operator's pages a link leads; the token follows the `#`, which no browser sends on.
+PAGES = {Link.Purpose.VERIFY: "verify-email", Link.Purpose.RESET: "reset-password"}
 
 _ONE_ADDRESS = re.compile(r"[^\s@,;:<>()\[\]\\\"]+@[^\s@,;:<>()\[\]\\\"]+")
 _STARTS_A_LINK = re.compile(r"[.:/@\u3002\uff0e\uff61]")
@@ -29,7 +52,7 @@ _PERMANENT = 500
 
 
 class NobodyToTell(EventsError):
-    """The user is gone: nothing is owed any more."""
+    """Nothing is owed any more: the user is gone, nobody has the address, or the mail would be pointless."""
 
 
 class MailServerAway(Transient):
@@ -53,12 +76,14 @@ def send(call: OutsideCall) -> None:
 
 def build(call: OutsideCall) -> EmailMessage:
     """The mail, with a Message-ID that stays the same however often it is sent. Raises NobodyToTell, MailRefused."""
-    user = User.objects.filter(pk=call.user_id).exclude(status=User.Status.DELETED).first()
-    if user is None:
-        raise NobodyToTell("the user is gone")
-    if not _ONE_ADDRESS.fullmatch(user.email):
+    notice = NOTICES[call.kind]
+    user = _user_of(call)
+    if user and notice.not_for(user):
+        raise NobodyToTell("pointless")
+    address = user.email if user else call.email
+    if not _ONE_ADDRESS.fullmatch(address):
         raise MailRefused("not one address")
-    message = EmailMessage(subject=SUBJECTS[call.kind], body=_text(call, user), to=[user.email])
+    message = EmailMessage(subject=notice.subject, body=_text(call, user, notice), to=[address])
     domain = parseaddr(message.from_email)[1].rpartition("@")[2]
     message.extra_headers = {"Message-ID": f"<{call.id}@{domain}>", "Auto-Submitted": "auto-generated"}
     return message
@@ -70,8 +95,28 @@ def inert(text: str) -> str:
     return _STARTS_A_LINK.sub(lambda found: found[0] + _BREAK, visible)
 
 
-def _text(call: OutsideCall, user: User) -> str:
-    context = {**call.facts, "username": inert(user.username), "public_url": AccountsSettings.current().public_url}
+def _user_of(call: OutsideCall) -> User | None:
+    """Who is to be told; None where it is the address alone, which belongs to nobody."""
+    living = User.objects.exclude(status=User.Status.DELETED)
+    if call.user_id:
+        user = living.filter(pk=call.user_id).first()
+    else:
+        user = living.filter(email_canonical=canonical_text(call.email)).first()
+    if user is None and call.kind != "username_taken":
+        raise NobodyToTell("the user is gone" if call.user_id else "nobody has the address")
+    return user
+
+
+def _text(call: OutsideCall, user: User | None, notice: Notice) -> str:
+    public_url = AccountsSettings.current().public_url
+    context = {**call.facts, "public_url": public_url}
+    if user:
+        context["username"] = inert(user.username)
+    if user and notice.purpose and not (notice.purpose == Link.Purpose.VERIFY and user.email_verified):
+        token = links.make(call, user, notice.purpose)
+        if token is None:
+            raise NobodyToTell("a later link was sent")
+        context["link"] = f"{public_url}/{PAGES[Link.Purpose(notice.purpose)]}#token={token}"
     return render_to_string(f"accounts/mail/{call.kind}.txt", context)
 
 

@@ -1,14 +1,17 @@
-"""Owe a user one notice: what handlers call instead of sending anything.
+"""Owe a user one notice: what handlers and services call instead of sending anything.
 
-The debt commits or vanishes with the handler's transaction. Afterwards a worker hears of it from `queue`, or finds
+The debt commits or vanishes with the caller's transaction. Afterwards a worker hears of it from `queue`, or finds
 it in its next sweep; `attempts` goes on from there.
 """
 
 from functools import partial
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django.db import connection, transaction
 
+from accounts import observe, throttles
+from accounts.models.session import Client
+from accounts.names import EmailAddress
 from accounts.outside import calls, queue
 
 
@@ -20,6 +23,31 @@ def request(*, kind: str, user_id: UUID, key: str, facts: dict[str, str]) -> Non
     """
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("a notice is owed in the transaction of what it tells of")
-    call_id = calls.owe(kind=kind, user_id=user_id, key=key, facts=facts)
+    _offer(calls.owe(kind=kind, key=key, facts=facts, user_id=user_id))
+
+
+def request_by_address(*, kind: str, email: EmailAddress, client: Client) -> None:
+    """Owe the notice to whoever has this address, at a stranger's word: nothing here depends on whether anyone has it.
+
+    Over the quotas of the address and of who asks, nothing is owed, and nobody is told.
+    """
+    subjects = {"mail-recipient": email.canonical}
+    if client.counted:
+        subjects["mail-address"] = client.counted
+    try:
+        throttles.count(subjects)
+    except throttles.RateLimited as limited:
+        observe.record_mail_suppressed(kind=kind, quota=limited.over.name)
+        return
+    owe_to_address(kind=kind, email=email.text, key=f"{kind}/{uuid4()}")
+
+
+@transaction.atomic
+def owe_to_address(*, kind: str, email: str, key: str) -> None:
+    """Owe the notice once a `key` to this address, whosever it is."""
+    _offer(calls.owe(kind=kind, key=key, facts={}, email=email))
+
+
+def _offer(call_id: UUID | None) -> None:
     if call_id:
         transaction.on_commit(partial(queue.offer, call_id), robust=True)

@@ -1,4 +1,4 @@
-"""Telling a worker of a call right after the commit: best effort, since the sweep finds what gets lost here.
+"""Telling a worker of a row right after the commit: best effort, since the sweep finds what gets lost here.
 
 Called by `notices` in the process that committed, which may be the consumer or a web request: neither may wait for
 a queue that is away.
@@ -12,7 +12,8 @@ from kombu.exceptions import OperationalError
 
 from accounts import observe
 
-TASK = "accounts.tasks.settle_outside_call"
+SETTLE_CALL = "accounts.tasks.settle_outside_call"
+COMPLETE_REGISTRATION = "accounts.tasks.complete_registration"
 # As long as the sweep takes to come round: it brings meanwhile what is not offered.
 QUIET_S = 10.0
 
@@ -26,15 +27,15 @@ class Queue:
     def __init__(self) -> None:
         self._quiet_until = 0.0
 
-    def offer(self, call_id: UUID) -> None:
+    def offer(self, row_id: UUID, task: str = SETTLE_CALL) -> None:
         """Send the id. Never raises for a queue that is away; takes at most about a second then."""
         if time.monotonic() < self._quiet_until:
             return
         try:
-            current_app.send_task(TASK, args=[str(call_id)], retry=False)
+            current_app.send_task(task, args=[str(row_id)], retry=False)
         except OperationalError as error:
             self._quiet_until = time.monotonic() + QUIET_S
-            observe.record_queue_away(call_id=call_id, error=type(error.__cause__ or error).__name__, quiet_s=QUIET_S)
+            observe.record_queue_away(row_id=row_id, error=type(error.__cause__ or error).__name__, quiet_s=QUIET_S)
 
 
 offer = Queue().offer

@@ -6,6 +6,7 @@ writer uses, so a late writer never brings back an older profile. Valkey away me
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from typing import Any
 from uuid import UUID
@@ -16,6 +17,7 @@ from redis.retry import Retry
 
 from accounts import observe
 from accounts.conf import AccountsSettings
+from events.errors import Transient
 
 TTL_S = 3600
 TIMEOUT_S = 0.5
@@ -30,6 +32,10 @@ return 1
 """
 
 
+class CacheAway(Transient):
+    """The cache does not answer: whoever must write it waits."""
+
+
 def read(user_id: UUID, *, otherwise: Callable[[UUID], dict[str, Any]]) -> dict[str, Any]:
     """The profile from the cache, or from `otherwise`, and then it is kept. Raises what `otherwise` raises."""
     try:
@@ -41,16 +47,18 @@ def read(user_id: UUID, *, otherwise: Callable[[UUID], dict[str, Any]]) -> dict[
     if kept is not None:
         return dict(json.loads(kept))
     profile = otherwise(user_id)
-    put_if_newer(user_id, profile)
+    with suppress(CacheAway):
+        put_if_newer(user_id, profile)
     return profile
 
 
 def put_if_newer(user_id: UUID, profile: dict[str, Any]) -> None:
-    """Keep this profile unless the cache has the same version or a later one; best effort."""
+    """Keep this profile unless the cache has the same version or a later one. Raises CacheAway."""
     try:
         _client().eval(_PUT_IF_NEWER, 1, _key(user_id), profile["version"], json.dumps(profile), TTL_S)
     except redis.RedisError as error:
         observe.record_cache(away=True, error=error)
+        raise CacheAway(type(error).__name__) from None
 
 
 def _key(user_id: UUID) -> str:

@@ -1,23 +1,39 @@
 """A new user: by registration, or by the operator as a superuser.
 
-Called by `api.registration` and `createsuperuser`. The event goes on in `events.outbox.relay`; `routes` says who
-welcomes the user.
+Called by `api.registration` and `createsuperuser`; `tasks` makes those users whose registration was only noted
+(REGISTRATION_REVEALS_EMAIL off). The event goes on in `events.outbox.relay`; `routes` says who welcomes the user.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import partial
+from uuid import UUID
 
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
+from accounts import observe, passwords, throttles
 from accounts.errors import Refused
 from accounts.event_types import UserRegistered
-from accounts.models import Session, User
+from accounts.models import PendingRegistration, User
 from accounts.models.session import Client
 from accounts.models.user import EMAIL_UNIQUE, USERNAME_UNIQUE
 from accounts.names import EmailAddress, Username
-from accounts.passwords import hashed
+from accounts.outside import notices, queue
+from accounts.services import idempotency
+from accounts.services.idempotency import Done, RequestKey
+from accounts.services.opening import InvalidCredentials, OpenSession, open_session, refuse_unless_active
 from events.envelope import Actor
 from events.outbox.publish import publish
+from events.trace import current_traceparent, following
+
+# What the queue has not brought by then; and so many at once.
+SWEEP_AFTER_S, SWEEP_MOST = 10, 100
+# What a registration that is only noted keeps of the user.
+_NOTED = (
+    "username", "username_canonical", "email", "email_canonical", "display_name", "locale", "password",
+)  # fmt: skip
 
 
 class UsernameTaken(Refused):
@@ -38,26 +54,113 @@ class NewUser:
     locale: str = "en"
 
 
-def register(*, new: NewUser, password: str, client: Client, now: datetime) -> Session:
-    """Make a user who signed up, with a first session. Publishes user.registered. Raises UsernameTaken, EmailTaken."""
-    # Hashing takes long: no transaction and no lock is open meanwhile.
-    user = _unsaved(new, hashed(password), now)
-    return _register(user, client, now)
+def register(
+    *, new: NewUser, password: str, client: Client, now: datetime, key: RequestKey | None = None
+) -> OpenSession:
+    """Make a user who signed up, with a first session. Publishes user.registered.
+
+    With a `key` that was used already, it opens a new session of the user that was made then.
+    Raises UsernameTaken, EmailTaken, RateLimited; KeyReused, RequestInProgress, InvalidCredentials for the key.
+    """
+    _count(client)
+    done = idempotency.find(key)
+    if done is None:
+        # Hashing takes long: no transaction and no lock is open meanwhile.
+        opened = _register(_unsaved(new, passwords.hashed(password), now), client, key, now)
+        if opened:
+            return opened
+        done = idempotency.find(key)
+    return _register_again(done, password, client, now)
+
+
+def request_registration(
+    *, new: NewUser, password: str, client: Client, now: datetime, key: RequestKey | None = None
+) -> None:
+    """Note who wants to sign up; nothing here depends on whether the names are taken. `complete` finds out.
+
+    Raises RateLimited; KeyReused and RequestInProgress for the key.
+    """
+    _count(client)
+    if idempotency.find(key) is None:
+        _note(_unsaved(new, passwords.hashed(password), now), key)
 
 
 def create_superuser(*, new: NewUser, password: str, now: datetime) -> User:
     """Make a superuser, on the operator's word. Publishes user.registered. Raises UsernameTaken, EmailTaken."""
-    user = _unsaved(new, hashed(password), now)
+    user = _unsaved(new, passwords.hashed(password), now)
     user.is_staff = user.is_superuser = True
     return _create_superuser(user)
 
 
 @transaction.atomic
-def _register(user: User, client: Client, now: datetime) -> Session:
+def complete(registration_id: UUID, *, now: datetime) -> None:
+    """Make the user of a registration that was noted, or owe a mail that says why not. Publishes user.registered."""
+    waiting = PendingRegistration.objects.select_for_update(skip_locked=True)
+    noted = waiting.filter(pk=registration_id).first()
+    if noted is None:
+        return
+    with following(noted.traceparent):
+        names = {field: getattr(noted, field) for field in _NOTED}
+        user = User(**names, created_at=now, updated_at=now)
+        try:
+            with transaction.atomic():
+                _insert(user)
+        except (UsernameTaken, EmailTaken):
+            _say_why_not(noted)
+        else:
+            publish(_registered(user), actor=Actor("user", str(user.pk)))
+        noted.delete()
+
+
+def waiting() -> Sequence[UUID]:
+    """Registrations that were noted some seconds ago and are not complete, the oldest first."""
+    before = timezone.now() - timedelta(seconds=SWEEP_AFTER_S)
+    noted = PendingRegistration.objects.filter(created_at__lt=before).order_by("created_at")
+    return list(noted.values_list("pk", flat=True)[:SWEEP_MOST])
+
+
+@transaction.atomic
+def _register(user: User, client: Client, key: RequestKey | None, now: datetime) -> OpenSession | None:
+    """None when the same request was done meanwhile."""
+    if not idempotency.claim(key, user.pk, now=now):
+        return None
     _insert(user)
-    session = Session.objects.open(user=user, client=client, now=now)
-    publish(_registered(user), actor=Actor("user", str(user.id)))
-    return session
+    opened = open_session(user, client, now)
+    publish(_registered(user), actor=Actor("user", str(user.pk)))
+    return opened
+
+
+def _register_again(done: Done | None, password: str, client: Client, now: datetime) -> OpenSession:
+    """The body was the same, so who asks knew the password; it must still be the user's."""
+    user = User.objects.filter(pk=done.user_id).first() if done and done.user_id else None
+    if not passwords.is_right(password, user.password if user else None) or user is None:
+        raise InvalidCredentials
+    refuse_unless_active(user)
+    with transaction.atomic():
+        return open_session(user, client, now)
+
+
+@transaction.atomic
+def _note(user: User, key: RequestKey | None) -> None:
+    if not idempotency.claim(key, None, now=user.created_at):
+        return
+    noted = PendingRegistration.objects.create(
+        **{field: getattr(user, field) for field in _NOTED}, traceparent=current_traceparent()
+    )
+    transaction.on_commit(partial(queue.offer, noted.pk, queue.COMPLETE_REGISTRATION), robust=True)
+
+
+def _say_why_not(noted: PendingRegistration) -> None:
+    """The address has an account: its owner is told. Else the username alone is another's: who asked is told."""
+    kind = "username_taken"
+    if User.objects.filter(email_canonical=noted.email_canonical).exists():
+        kind = "already_registered"
+    try:
+        throttles.count({"mail-recipient": noted.email_canonical})
+    except throttles.RateLimited as limited:
+        observe.record_mail_suppressed(kind=kind, quota=limited.over.name)
+    else:
+        notices.owe_to_address(kind=kind, email=noted.email, key=f"registration/{noted.pk}")
 
 
 @transaction.atomic
@@ -65,6 +168,15 @@ def _create_superuser(user: User) -> User:
     _insert(user)
     publish(_registered(user), actor=Actor("system"))
     return user
+
+
+def _count(client: Client) -> None:
+    if client.counted:
+        try:
+            throttles.count({"register-address": client.counted})
+        except throttles.RateLimited as limited:
+            observe.record_rate_limited(quota=limited.over.name)
+            raise
 
 
 def _unsaved(new: NewUser, password_hash: str, now: datetime) -> User:

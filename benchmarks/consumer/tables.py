@@ -27,7 +27,7 @@ _IN_INBOX = {"every event once in the inbox": (_SENT, _INBOX)}
 _LOGGED = _IN_INBOX | {
     "every sign-in once in the login log": (
         "select event_id, user_id, at from sent",
-        "select event_id, user_id, at from accounts_loginrecord",
+        "select id, user_id, at from accounts_loginrecord",
     ),
     "each user's last sign-in": (
         "select user_id, max(at) from sent group by user_id",

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.web import LOGIN, ME, PASSWORD, Answer, Web, bearer
+from tests.acceptance.web import LOGIN, ME, PASSWORD, TOKEN_ANSWER, Answer, Web, bearer
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def test_a_login_opens_a_session_and_publishes_it(web: Web, someone: dict[str, A
     answer = web.call("POST", LOGIN, body)
 
     assert answer.status == 200
-    assert set(answer.json) == {"user", "token", "token_type", "expires_in"}
+    assert set(answer.json) == TOKEN_ANSWER
     assert answer.json["user"] == someone
     assert web.call("GET", ME, **bearer(answer.json["token"])).status == 200
     records = "select version, value from events_outbox where key = %s and type = 'user.logged_in'"

@@ -6,7 +6,7 @@ import re
 import pytest
 from msgspec import msgpack
 
-from tests.acceptance.web import ME, PASSWORD, REGISTER, Web, bearer
+from tests.acceptance.web import ME, PASSWORD, REGISTER, TOKEN_ANSWER, Web, bearer
 
 VALID = {"username": "newcomer", "email": "newcomer@example.com", "password": PASSWORD}
 
@@ -24,7 +24,7 @@ def test_a_registration_answers_the_user_and_a_token_that_works(web: Web) -> Non
 
     assert answer.status == 201
     assert answer.headers["Location"] == "/api/v1/users/me"
-    assert set(answer.json) == {"user", "token", "token_type", "expires_in"}
+    assert set(answer.json) == TOKEN_ANSWER
     assert (answer.json["token_type"], answer.json["expires_in"]) == ("Bearer", 300)
     user = answer.json["user"]
     user_id = user.pop("id")

@@ -21,6 +21,9 @@ from tests.faults.proxy import Proxy
 REGISTER, LOGIN, ME = "/api/v1/users/register", "/api/v1/users/login", "/api/v1/users/me"
 PASSWORD = "CANARY-pw-4711"
 TIMEOUT_S = 60
+TOKEN_ANSWER = {
+    "user", "token", "token_type", "expires_in", "refresh_token", "refresh_expires_in", "session_id",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

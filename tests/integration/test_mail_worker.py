@@ -122,7 +122,7 @@ def test_beat_asks_for_tasks_that_the_worker_has(worker: Worker) -> None:
 
     prunes = {"usercenter.tasks.prune_outbox", "usercenter.tasks.prune_inbox"}
     assert asked >= {"accounts.tasks.sweep_outside_calls", *prunes}
-    assert asked | {queue.TASK} <= worker.tasks
+    assert asked | {queue.SETTLE_CALL} <= worker.tasks
 
 
 class Trap:
@@ -139,7 +139,7 @@ def test_a_pickled_task_is_refused_and_the_worker_goes_on(
     worker: Worker, parts: Stack, mailbox: Mailbox, tmp_path: Path
 ) -> None:
     sprung = tmp_path / "sprung"
-    task = {"id": str(uuid4()), "task": queue.TASK, "lang": "py", "argsrepr": "", "kwargsrepr": "", "origin": "test"}
+    task = {"id": str(uuid4()), "task": queue.SETTLE_CALL, "lang": "py", "argsrepr": "", "kwargsrepr": "", "origin": "test"}
     message = {
         "body": base64.b64encode(pickle.dumps(([Trap(sprung)], {}, {}))).decode(),
         "content-type": "application/x-python-serialize",

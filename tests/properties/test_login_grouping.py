@@ -88,7 +88,7 @@ def outcome(batches: Iterable[Sequence[Login]], *, check_first: bool) -> tuple[A
     with undone():
         for batch in batches:
             handle(batch, check_first=check_first)
-        log = set(LoginRecord.objects.values_list("event_id", "user_id", "at", "session_id", "device", "ip"))
+        log = set(LoginRecord.objects.values_list("id", "user_id", "at", "session_id", "device", "ip"))
         return log, dict(LastLogin.objects.values_list("user_id", "at")), noted()
 
 

@@ -1,0 +1,54 @@
+"""user.password_changed and user.security_alert: the user is told, and the security log keeps it."""
+
+from datetime import UTC, datetime
+
+from accounts.event_types import UserPasswordChanged, UserSecurityAlert
+from accounts.models import SecurityRecord
+from accounts.outside import notices
+from events.routing import Delivery
+
+_DONE = {"change": "changed", "reset": "reset by a link from a mail"}
+_CHANGED_KINDS = {
+    "change": SecurityRecord.Kind.PASSWORD_CHANGED,
+    "reset": SecurityRecord.Kind.PASSWORD_RESET,
+}
+_NOTICED = {
+    "refresh_token_reused": "A session of yours was ended: its token was used twice, as by somebody who has a copy.",
+    "login_blocked": "Somebody tried to sign in too often with a wrong password, and has to wait now.",
+}
+
+
+def mail_password_changed(event: UserPasswordChanged, delivery: Delivery) -> None:
+    """Owe the user a mail about the new password."""
+    _tell(event, "password_changed", _DONE[event.how], delivery)
+
+
+def mail_alert(event: UserSecurityAlert, delivery: Delivery) -> None:
+    """Owe the user a mail about what was noticed."""
+    _tell(event, "security_alert", _NOTICED[event.kind], delivery)
+
+
+def log_password_changed(event: UserPasswordChanged, delivery: Delivery) -> None:
+    """Keep it in the security log, once an event."""
+    _log(event, _CHANGED_KINDS[event.how], delivery)
+
+
+def log_alert(event: UserSecurityAlert, delivery: Delivery) -> None:
+    """Keep it in the security log, once an event."""
+    _log(event, event.kind, delivery)
+
+
+def _tell(event: UserPasswordChanged | UserSecurityAlert, kind: str, what: str, delivery: Delivery) -> None:
+    facts = {"what": what, "at": _told(event.at)}
+    notices.request(kind=kind, user_id=event.user_id, key=delivery.key, facts=facts)
+
+
+def _log(event: UserPasswordChanged | UserSecurityAlert, kind: str, delivery: Delivery) -> None:
+    record = SecurityRecord(
+        event_id=delivery.event_id, kind=kind, user_id=event.user_id, at=event.at, device=event.device, ip=event.ip
+    )
+    SecurityRecord.objects.bulk_create([record], ignore_conflicts=True)
+
+
+def _told(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%d, %H:%M UTC")

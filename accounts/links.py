@@ -1,0 +1,76 @@
+"""The links of mails: one a user and purpose, good for a while, for one use.
+
+`outside.mail` makes one when it builds the mail; `services.passwords` and `services.addresses` find it by the token
+that comes back, and use it in the transaction of what it allows. Stored is the token's hash alone.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db import connection
+
+from accounts import opaque
+from accounts.errors import Refused
+from accounts.models import Link, OutsideCall, User
+
+LASTS_S = {Link.Purpose.VERIFY: 24 * 3600, Link.Purpose.RESET: 30 * 60}
+
+# Calls are numbered as they are owed: a mail that was held up makes no link in place of a later one's.
+_PUT = """
+insert into accounts_link as known (user_id, purpose, hash, email_canonical, call_id, created_at, expires_at)
+values (%s, %s, %s, %s, %s, now(), now() + make_interval(secs => %s))
+on conflict (user_id, purpose) do update set hash = excluded.hash, email_canonical = excluded.email_canonical,
+    call_id = excluded.call_id, created_at = excluded.created_at, expires_at = excluded.expires_at
+where known.call_id <= excluded.call_id
+returning true
+"""
+
+
+class InvalidLink(Refused):
+    """Unknown, used, expired, replaced by a newer one, or no longer this user's: nobody is told which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A link that may still be used, and whose it is."""
+
+    hash: bytes
+    user_id: UUID
+    email_canonical: str
+
+
+def make(call: OutsideCall, user: User, purpose: str) -> str | None:
+    """The token for this mail, the same at each repeat, in place of an older link's. None if there is a later link."""
+    token = opaque.derived_token("link", str(call.id))
+    lasts_s = LASTS_S[Link.Purpose(purpose)]
+    with connection.cursor() as cursor:
+        cursor.execute(_PUT, [user.pk, purpose, opaque.digest(token), user.email_canonical, call.id, lasts_s])
+        return token if cursor.fetchone() else None
+
+
+def find(token: str, purpose: str, *, now: datetime) -> Found:
+    """The link that this token opens; `use` decides. Raises InvalidLink."""
+    of_token = Link.objects.filter(hash=opaque.digest(token), purpose=purpose, expires_at__gt=now)
+    found = of_token.values_list("hash", "user_id", "email_canonical").first()
+    if found is None:
+        raise InvalidLink
+    return Found(bytes(found[0]), *found[1:])
+
+
+def use(found: Found, user: User | None) -> User:
+    """Spend the link, whose user the caller has locked, and give that user. Raises InvalidLink, then nothing was done.
+
+    Of two that use it at once the row's deletion lets one through.
+    """
+    if user is None or not user.is_active or user.email_canonical != found.email_canonical:
+        raise InvalidLink
+    deleted, _ = Link.objects.filter(hash=found.hash).delete()
+    if not deleted:
+        raise InvalidLink
+    return user
+
+
+def void(user: User, *purposes: str) -> None:
+    """End the user's links of these purposes, in the caller's transaction."""
+    Link.objects.filter(user=user, purpose__in=purposes).delete()

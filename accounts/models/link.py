@@ -1,0 +1,37 @@
+"""What a link in a mail opens: made by `outside.mail`, used by the services of passwords and addresses."""
+
+from django.db import models
+from django.db.models import Q
+
+from accounts.models.user import User
+
+
+class Link(models.Model):
+    """The one link of its purpose that a user has; a newer one takes its place, and using it deletes it.
+
+    `hash` is that of the token, which is kept nowhere. `email_canonical` is the address that the link went to: it opens
+    nothing once the user has another. `call_id` is the mail's, whose repeats carry the same link.
+    """
+
+    class Purpose(models.TextChoices):
+        """What it is good for."""
+
+        VERIFY = "verify"
+        RESET = "reset"
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="links")
+    purpose = models.CharField(max_length=16, choices=Purpose)
+    hash = models.BinaryField(unique=True, max_length=32)
+    email_canonical = models.CharField(max_length=762)
+    call_id = models.UUIDField()
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(name="accounts_link_one", fields=["user", "purpose"]),
+            models.CheckConstraint(name="accounts_link_purpose", condition=Q(purpose__in=["verify", "reset"])),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.purpose} {self.user_id}"

@@ -1,0 +1,87 @@
+"""A password is changed by who knows it, or reset by who reads the user's mail.
+
+Called by `api.passwords`. The event goes on in `events.outbox.relay`; `routes` says who tells the user.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.db import transaction
+
+from accounts import links, passwords, throttles
+from accounts.event_types import PasswordHow, UserPasswordChanged
+from accounts.links import Found
+from accounts.models import Link, RefreshToken, Session, User
+from accounts.models.session import Client
+from accounts.names import EmailAddress
+from accounts.outside import notices
+from accounts.services.opening import OpenSession, failures_of, first_token, locked_as_verified, verify
+from events.envelope import Actor
+from events.outbox.publish import publish
+
+
+def change_password(
+    *, session: Session, current_password: str, new_password: str, client: Client, now: datetime
+) -> OpenSession:
+    """Set the password, end all other sessions and renew this one. Publishes user.password_changed.
+
+    Raises FieldRefused for a weak one, InvalidCredentials, RateLimited.
+    """
+    passwords.refuse_weak(new_password, names=_names_of(session.user))
+    verify(user=session.user, password=current_password, client=client, now=now)
+    return _change(session, passwords.hashed(new_password), client, now)
+
+
+def request_reset(*, email: EmailAddress, client: Client) -> None:
+    """Owe a mail with a link to whoever has this address, if anyone: the same is done for one that nobody has."""
+    notices.request_by_address(kind="reset", email=email, client=client)
+
+
+def confirm_reset(*, token: str, new_password: str, client: Client, now: datetime) -> None:
+    """Set the password of the link's user and end all sessions. Publishes user.password_changed.
+
+    Raises InvalidLink; FieldRefused for a weak password, and then the link may be used again.
+    """
+    link = links.find(token, Link.Purpose.RESET, now=now)
+    user = User.objects.filter(pk=link.user_id).first()
+    if user is None:
+        raise links.InvalidLink
+    passwords.refuse_weak(new_password, names=_names_of(user))
+    _reset(link, passwords.hashed(new_password), client, now)
+
+
+@transaction.atomic
+def _change(session: Session, password_hash: str, client: Client, now: datetime) -> OpenSession:
+    user = locked_as_verified(session.user)
+    Session.objects.filter(user=user).exclude(pk=session.pk).end(now=now)
+    # Whoever else has this session's tokens: none of them continues it.
+    RefreshToken.objects.filter(session=session).delete()
+    session.user, session.auth_time, session.last_used_at = user, now, now
+    session.save(update_fields=["auth_time", "last_used_at"])
+    renewed = OpenSession(session, first_token(session, now))
+    throttles.forget(failures_of(user, client))
+    _set(user, password_hash, "change", client, now)
+    return renewed
+
+
+@transaction.atomic
+def _reset(link: Found, password_hash: str, client: Client, now: datetime) -> None:
+    user = links.use(link, next(iter(User.objects.locked([link.user_id])), None))
+    Session.objects.filter(user=user).end(now=now)
+    throttles.forget(failures_of(user, client))
+    _set(user, password_hash, "reset", client, now)
+
+
+def _set(user: User, password_hash: str, how: PasswordHow, client: Client, now: datetime) -> None:
+    user.password = password_hash
+    user.change(now=now)
+    user.save(update_fields=["password", "version", "updated_at"])
+    links.void(user, Link.Purpose.RESET, Link.Purpose.VERIFY)
+    changed = UserPasswordChanged(
+        user_id=user.pk, version=user.version, how=how, at=now, device=client.device, ip=client.ip
+    )
+    publish(changed, actor=Actor("user", str(user.pk)))
+
+
+def _names_of(user: User) -> Sequence[str]:
+    return user.username, user.email

@@ -1,0 +1,131 @@
+"""Sessions go on and end: refresh, logout, one of them, all others.
+
+Called by `api.sessions`. Ending a session's row ends its refresh tokens and its access tokens in the same moment.
+"""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import transaction
+
+from accounts import observe, opaque
+from accounts.conf import AccountsSettings
+from accounts.errors import Refused
+from accounts.event_types import Scope, UserLoggedOut, UserSecurityAlert
+from accounts.models import RefreshToken, Session, User
+from accounts.models.session import Client, SessionQuerySet
+from accounts.selectors import SessionRevoked
+from accounts.services.opening import OpenSession
+from events.envelope import Actor
+from events.outbox.publish import publish
+
+
+class InvalidRefreshToken(Refused):
+    """The refresh token is not one of ours."""
+
+
+class RefreshTokenReused(Refused):
+    """The refresh token was spent before: somebody else may have it, so its session has ended."""
+
+
+class SessionNotFound(Refused):
+    """The user has no such session."""
+
+
+def refresh(*, token: str, client: Client, now: datetime) -> OpenSession:
+    """Spend the token for its successor, which is the same for all who present it within REFRESH_GRACE_S.
+
+    Raises InvalidRefreshToken, SessionRevoked; RefreshTokenReused, and then the session has ended. Publishes
+    user.security_alert then.
+    """
+    presented, successor = _rotate(token, now)
+    if successor is None:
+        _revoke(presented.session, client, now)
+        raise RefreshTokenReused
+    return OpenSession(presented.session, successor)
+
+
+def session_of(token: str) -> Session:
+    """The session that a refresh token, spent or not, belongs to. Raises InvalidRefreshToken."""
+    known = RefreshToken.objects.select_related("session").filter(hash=opaque.digest(token)).first()
+    if known is None:
+        raise InvalidRefreshToken
+    return known.session
+
+
+@transaction.atomic
+def log_out(*, user_id: UUID, session_id: UUID, now: datetime) -> None:
+    """End this session of the user, if it has not ended. Publishes user.logged_out then."""
+    ended = Session.objects.filter(user_id=user_id, id=session_id)
+    _end(ended, "one", user_id, session_id, now)
+
+
+@transaction.atomic
+def log_out_of_all(*, user_id: UUID, now: datetime) -> None:
+    """End all sessions of the user. Publishes user.logged_out if there was one."""
+    _end(Session.objects.filter(user_id=user_id), "all", user_id, None, now)
+
+
+@transaction.atomic
+def log_out_of_others(*, user_id: UUID, session_id: UUID, now: datetime) -> None:
+    """End all sessions of the user but this one. Publishes user.logged_out if there was another."""
+    others = Session.objects.filter(user_id=user_id).exclude(id=session_id)
+    _end(others, "others", user_id, session_id, now)
+
+
+def end_one(*, user_id: UUID, session_id: UUID, now: datetime) -> None:
+    """End this session of the user, which may have ended. Raises SessionNotFound for another's, and for none."""
+    if not Session.objects.filter(id=session_id, user_id=user_id).exists():
+        raise SessionNotFound
+    log_out(user_id=user_id, session_id=session_id, now=now)
+
+
+@transaction.atomic
+def _rotate(token: str, now: datetime) -> tuple[RefreshToken, str | None]:
+    """The token that was presented and its successor; None for one that is spent for good."""
+    with_session = RefreshToken.objects.select_related("session__user").select_for_update(of=("self",))
+    presented = with_session.filter(hash=opaque.digest(token)).first()
+    if presented is None:
+        raise InvalidRefreshToken
+    _refuse_ended(presented, now)
+    successor = opaque.derived_token("refresh", token)
+    if presented.used_at is None:
+        presented.used_at = now
+        presented.save(update_fields=["used_at"])
+        RefreshToken.objects.create(hash=opaque.digest(successor), session=presented.session, created_at=now)
+        Session.objects.filter(pk=presented.session_id).update(last_used_at=now)
+        return presented, successor
+    return presented, successor if _may_be_given_again(presented.used_at, successor, now) else None
+
+
+def _refuse_ended(presented: RefreshToken, now: datetime) -> None:
+    session = presented.session
+    idle = timedelta(seconds=AccountsSettings.current().refresh_idle_s)
+    if session.ended_at or session.expires_at <= now or not session.user.is_active:
+        raise SessionRevoked
+    if presented.used_at is None and presented.created_at + idle <= now:
+        raise SessionRevoked
+
+
+def _may_be_given_again(used_at: datetime, successor: str, now: datetime) -> bool:
+    """An answer that was lost, or two tabs at once: as long as nobody has gone on with the successor."""
+    grace = timedelta(seconds=AccountsSettings.current().refresh_grace_s)
+    unspent = RefreshToken.objects.filter(hash=opaque.digest(successor), used_at=None)
+    return now - used_at < grace and unspent.exists()
+
+
+@transaction.atomic
+def _revoke(session: Session, client: Client, now: datetime) -> None:
+    """End the session; of many that find it reused, one tells the user."""
+    for user in User.objects.locked([session.user_id]):
+        if Session.objects.filter(pk=session.pk).end(now=now):
+            alert = UserSecurityAlert.of(user, kind="refresh_token_reused", at=now, client=client)
+            publish(alert, actor=Actor("system"))
+            observe.record_refresh_token_reused(session_id=session.pk)
+
+
+def _end(sessions: SessionQuerySet, scope: Scope, user_id: UUID, session_id: UUID | None, now: datetime) -> None:
+    for user in User.objects.locked([user_id]):
+        if sessions.alive(now=now).end(now=now):
+            ended = UserLoggedOut(user_id=user.pk, version=user.version, scope=scope, session_id=session_id, at=now)
+            publish(ended, actor=Actor("user", str(user.pk)))
