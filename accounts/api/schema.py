@@ -45,6 +45,7 @@ def _field_error() -> dict[str, Any]:
         "properties": {
             "pointer": text,
             "parameter": text,
+            "header": text,
             "code": text,
             "detail": text,
             "params": {"type": "object", "additionalProperties": True},

@@ -25,6 +25,10 @@ from accounts.models import Session
 from accounts.services import sessions
 
 
+# For the description: a bearer token, or none.
+EITHER_TOKEN: Any = [{"bearer": []}, {}]
+
+
 class RefreshInput(inputs.StrictInput):
     """The refresh token."""
 
@@ -71,7 +75,7 @@ class RefreshView(PublicEndpoint):
 class LogoutView(PublicEndpoint):
     """Sign out."""
 
-    @extend_schema(operation_id="logout", request=LogoutInput, responses={204: None}, auth=["bearer"])
+    @extend_schema(operation_id="logout", request=LogoutInput, responses={204: None}, auth=EITHER_TOKEN)
     def post(self, request: Request) -> Response:
         """End the session of the refresh token or, without one, of the access token; also one that has ended."""
         body = LogoutInput.parse(request)
