@@ -4,11 +4,13 @@ from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path, re_path
 
+from accounts.api.jwks import jwks
 from usercenter.health import healthz, metrics, no_such_thing, readyz
 
 urlpatterns = [
     path("api/v1/", include("accounts.api.urls")),
     *([path("api/v1/", include("usercenter.api_docs"))] if settings.API_DOCS else []),
+    path(".well-known/jwks.json", jwks),
     path("admin/", admin.site.urls),
     path("healthz", healthz),
     path("readyz", readyz),
