@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from ipaddress import ip_network
 from typing import NamedTuple, Self
 from urllib.parse import urlsplit
 
@@ -72,6 +73,7 @@ class AccountsSettings:
     access_ttl_s: int = 300
     password_min_length: int = PASSWORD_LEAST
     password_hashes_at_once: int = 2
+    trusted_proxies: tuple[str, ...] = ()
     refresh_idle_s: int = 14 * 24 * 3600
     refresh_absolute_s: int = 30 * 24 * 3600
     refresh_grace_s: int = 10
@@ -90,7 +92,8 @@ class AccountsSettings:
 
     def problems(self) -> list[Problem]:
         """Everything that is wrong."""
-        return [*self._wrong_keys(), *self._wrong_cache(), *self._wrong_numbers(), *self._wrong_throttles()]
+        numbers = [*self._wrong_numbers(), *self._wrong_throttles()]
+        return [*self._wrong_keys(), *self._wrong_cache(), *self._wrong_proxies(), *numbers]
 
     def _wrong_keys(self) -> Iterable[Problem]:
         allowed = "a comma list of private Ed25519 keys, each a file path or the base64 of a PKCS#8 PEM"
@@ -110,6 +113,14 @@ class AccountsSettings:
         except ValueError:
             pass
         yield Problem("REDIS_URL", "redis[s]://USER:PASSWORD@HOST:PORT/NUMBER", "something else")
+
+    def _wrong_proxies(self) -> Iterable[Problem]:
+        try:
+            for cidr in self.trusted_proxies:
+                ip_network(cidr)
+        except ValueError:
+            allowed = "a comma list of networks such as 10.0.0.0/8"
+            yield Problem("TRUSTED_PROXIES", allowed, repr(",".join(self.trusted_proxies)))
 
     def _wrong_numbers(self) -> Iterable[Problem]:
         for name, least in _LEAST.items():

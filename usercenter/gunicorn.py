@@ -9,10 +9,24 @@ import atexit
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from ipaddress import IPv4Network, ip_network
 from pathlib import Path
 from typing import Any
 
 from usercenter import settings
+
+
+def _peers_within(cidrs: list[str]) -> Iterator[str]:
+    """The networks; those of IPv4 as a socket for both kinds sees them, too. `start` tells which are none."""
+    for cidr in cidrs:
+        with suppress(ValueError):
+            network = ip_network(cidr)
+            yield str(network)
+            if isinstance(network, IPv4Network):
+                yield f"::ffff:{network.network_address}/{96 + network.prefixlen}"
+
 
 _host = settings.BIND.strip("[]")
 bind = f"[{_host}]:{settings.PORT}" if ":" in _host else f"{_host}:{settings.PORT}"
@@ -29,7 +43,7 @@ worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
 control_socket_disable = True
 logconfig_dict = settings.LOGGING
 # Who may say by X-Forwarded-Proto that https was spoken; and no header may move the application's path.
-forwarded_allow_ips = ",".join(settings.TRUSTED_PROXIES)
+forwarded_allow_ips = ",".join(_peers_within(settings.TRUSTED_PROXIES))
 forwarder_headers = ""
 
 # Each worker's threads share these; Django's other way, a connection a thread, would take all that PostgreSQL has.

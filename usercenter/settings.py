@@ -30,7 +30,7 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[:
 PUBLIC_URL = env.str("PUBLIC_URL", default="http://localhost:8080" if DEBUG else "").rstrip("/")
 ALLOW_INSECURE_PUBLIC_URL = env.bool("ALLOW_INSECURE_PUBLIC_URL", default=False)
 HTTPS_ONLY = env.bool("HTTPS_ONLY", default=not DEBUG)
-# Whose X-Forwarded-Proto is believed; nobody's by default.
+# Whose X-Forwarded-For and X-Forwarded-Proto are believed; nobody's by default.
 TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=[])
 BIND = env.str("BIND", default="127.0.0.1")
 PORT = env.int("PORT", default=8080)
@@ -194,6 +194,7 @@ ACCOUNTS = {
     "PASSWORD_MIN_LENGTH": env.int("PASSWORD_MIN_LENGTH", default=8),
     "PASSWORD_HASHES_AT_ONCE": env.int("PASSWORD_HASHES_AT_ONCE", default=2),
     "REDIS_URL": REDIS_URL,
+    "TRUSTED_PROXIES": tuple(TRUSTED_PROXIES),
 }
 # The names that docs/asyncapi.json tells, whatever an installation chooses.
 TOPICS = {

@@ -44,10 +44,9 @@ def _wrong_values() -> Iterable[Problem]:
         yield Problem("WEB_WORKERS", "1 or more", str(settings.WEB_WORKERS))
     if settings.LOG_FORMAT not in LOG_FORMATS:
         yield Problem("LOG_FORMAT", f"one of {', '.join(LOG_FORMATS)}", repr(settings.LOG_FORMAT))
-    for name in ("METRICS_ALLOWED_CIDRS", "TRUSTED_PROXIES"):
-        wrong = [cidr for cidr in getattr(settings, name) if not _is_network(cidr)]
-        if wrong:
-            yield Problem(name, "a comma list of networks such as 10.0.0.0/8", repr(",".join(wrong)))
+    wrong = [cidr for cidr in settings.METRICS_ALLOWED_CIDRS if not _is_network(cidr)]
+    if wrong:
+        yield Problem("METRICS_ALLOWED_CIDRS", "a comma list of networks such as 10.0.0.0/8", repr(",".join(wrong)))
 
 
 def _is_network(cidr: str) -> bool:
