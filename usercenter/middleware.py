@@ -61,6 +61,21 @@ class TraceMiddleware:
         return response
 
 
+class AnswerMiddleware:
+    """Each answer says how it may be used, whoever within gave it; a preflight's and a refusal's, too."""
+
+    def __init__(self, get_response: Respond) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Plain http is refused before a browser learns that it may send its secrets (by CORS)."""
+        is_api = API.match(request.path) is not None
+        response: HttpResponseBase = (_insecure(request) if is_api else None) or self.get_response(request)
+        for name, value in (API_HEADERS if is_api else PAGE_HEADERS).items():
+            response.headers.setdefault(name, value)
+        return response
+
+
 class ProblemMiddleware:
     """Whatever goes wrong under the API's paths, also before or outside a view, is answered as a problem."""
 
@@ -68,14 +83,9 @@ class ProblemMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Refuses what no view should see, and gives each answer of the API its headers."""
-        is_api = API.match(request.path) is not None
-        response = _refused(request, is_api=is_api) or self.get_response(request)
-        if is_api:
-            response = _as_problem(request, response)
-        for name, value in (API_HEADERS if is_api else PAGE_HEADERS).items():
-            response.headers.setdefault(name, value)
-        return response
+        """Refuses what no view should see."""
+        response = _refused(request) or self.get_response(request)
+        return _as_problem(request, response) if API.match(request.path) else response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """A view outside DRF met a database that is away: not our fault, not for ever."""
@@ -112,11 +122,15 @@ def route_of(request: HttpRequest) -> str:
     return match.route if match else "none"
 
 
-def _refused(request: HttpRequest, *, is_api: bool) -> HttpResponse | None:
-    """The answer to a request that is wrong for any view."""
-    if is_api and settings.HTTPS_ONLY and not request.is_secure() and request.path not in PROBES:
-        # Not redirected: the secret has already travelled in the clear, and the client should notice.
+def _insecure(request: HttpRequest) -> HttpResponse | None:
+    """Not redirected: the secret has already travelled in the clear, and the client should notice."""
+    if settings.HTTPS_ONLY and not request.is_secure() and request.path not in PROBES:
         return problem(request, Answer("forbidden", "Use https."))
+    return None
+
+
+def _refused(request: HttpRequest) -> HttpResponse | None:
+    """The answer to a request that is wrong for any view."""
     if request.headers.get("Content-Encoding", "identity") != "identity":
         return problem(request, Answer("unsupported-media-type"))
     if (request.content_params or {}).get("charset", "utf-8").lower() not in ("utf-8", "utf8"):

@@ -32,6 +32,8 @@ ALLOW_INSECURE_PUBLIC_URL = env.bool("ALLOW_INSECURE_PUBLIC_URL", default=False)
 HTTPS_ONLY = env.bool("HTTPS_ONLY", default=not DEBUG)
 # Whose X-Forwarded-For and X-Forwarded-Proto are believed; nobody's by default.
 TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=[])
+# Whose pages may read the API from a browser; nobody's by default, and then the middleware is not there.
+CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
 BIND = env.str("BIND", default="127.0.0.1")
 PORT = env.int("PORT", default=8080)
 WEB_WORKERS = env.int("WEB_WORKERS", default=2)
@@ -44,6 +46,7 @@ API_DOCS = env.bool("API_DOCS", default=True)
 
 INSTALLED_APPS = [
     "accounts",  # before django.contrib.auth: its createsuperuser goes through the services
+    "corsheaders",
     "events",
     "django.contrib.admin",
     "django.contrib.auth",
@@ -60,6 +63,8 @@ MIDDLEWARE = [
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "usercenter.middleware.TraceMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "usercenter.middleware.AnswerMiddleware",
+    *(["corsheaders.middleware.CorsMiddleware"] if CORS_ALLOWED_ORIGINS else []),
     "usercenter.middleware.ProblemMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -125,6 +130,16 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS_ONLY
 SESSION_COOKIE_AGE = 8 * 3600
 # Whether other hosts of the domain speak https, and whether browsers list it, is its owner's to decide.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
+
+# What other origins' pages may send and read. Tokens travel in a header of their own: cookies are never let through.
+CORS_URLS_REGEX = r"^/(api|\.well-known)/"
+CORS_ALLOW_CREDENTIALS = False
+CORS_ALLOW_METHODS = ["DELETE", "GET", "PATCH", "POST"]
+CORS_ALLOW_HEADERS = [
+    "accept", "authorization", "content-type", "idempotency-key", "if-match", "traceparent", "x-request-id",
+]  # fmt: skip
+CORS_EXPOSE_HEADERS = ["ETag", "Link", "Location", "Retry-After", "X-Request-ID", "RateLimit", "RateLimit-Policy"]
+CORS_PREFLIGHT_MAX_AGE = 600
 
 STATIC_URL = "static/"
 # Static files are served from the packages themselves: nothing to collect.

@@ -4,6 +4,7 @@ Called by manage.py, wsgi, asgi, gunicorn's master and Celery's worker and beat,
 system checks.
 """
 
+import re
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
@@ -20,6 +21,8 @@ from usercenter.settings import DEVELOPMENT_SIGNING_KEY, env
 
 SECRET_KEY_LEAST, SECRET_KEY_UNLIKE = 50, 5
 LOG_FORMATS = ("json", "console")
+# As browsers write it (RFC 6454, 6.2): lower case, no path, and a port only where it is not the scheme's own.
+ORIGIN = re.compile(r"(?!http:.*:80$)(?!https:.*:443$)https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?")
 
 
 def refuse_if_wrong() -> None:
@@ -44,6 +47,10 @@ def _wrong_values() -> Iterable[Problem]:
         yield Problem("WEB_WORKERS", "1 or more", str(settings.WEB_WORKERS))
     if settings.LOG_FORMAT not in LOG_FORMATS:
         yield Problem("LOG_FORMAT", f"one of {', '.join(LOG_FORMATS)}", repr(settings.LOG_FORMAT))
+    wrong = [origin for origin in settings.CORS_ALLOWED_ORIGINS if not ORIGIN.fullmatch(origin)]
+    if wrong:
+        allowed = "a comma list of origins as browsers write them, such as https://app.example.com"
+        yield Problem("CORS_ALLOWED_ORIGINS", allowed, repr(",".join(wrong)))
     wrong = [cidr for cidr in settings.METRICS_ALLOWED_CIDRS if not _is_network(cidr)]
     if wrong:
         yield Problem("METRICS_ALLOWED_CIDRS", "a comma list of networks such as 10.0.0.0/8", repr(",".join(wrong)))

@@ -91,6 +91,22 @@ def test_safe_settings_are_let_through(told: Told) -> None:
         ("PASSWORD_HASHES_AT_ONCE", 0),
         ("METRICS_ALLOWED_CIDRS", ["10.0.0.1/8"]),
         ("TRUSTED_PROXIES", ["proxy"]),
+        ("TRUSTED_PROXIES", ["*"]),
+        ("TRUSTED_PROXIES", ["10.0.0.1/8"]),
+        ("CORS_ALLOWED_ORIGINS", ["*"]),
+        ("CORS_ALLOWED_ORIGINS", ["null"]),
+        ("CORS_ALLOWED_ORIGINS", ["app.example.com"]),
+        ("CORS_ALLOWED_ORIGINS", ["https://"]),
+        ("CORS_ALLOWED_ORIGINS", ["https://*.example.com"]),
+        ("CORS_ALLOWED_ORIGINS", ["https://app.example.com/"]),
+        ("CORS_ALLOWED_ORIGINS", ["https://app.example.com/path"]),
+        ("CORS_ALLOWED_ORIGINS", ["https://app.example.com", "https://app.example.com?x"]),
+        ("CORS_ALLOWED_ORIGINS", ["https://app.example.com:443"]),
+        ("CORS_ALLOWED_ORIGINS", ["http://localhost:80"]),
+        ("CORS_ALLOWED_ORIGINS", ["https://App.example.com"]),
+        ("CORS_ALLOWED_ORIGINS", ["https://app.example.com\n"]),
+        ("CORS_ALLOWED_ORIGINS", ["https://user@app.example.com"]),
+        ("CORS_ALLOWED_ORIGINS", ["file://"]),
         ("LOG_FORMAT", "xml"),
         ("WEB_WORKERS", 0),
     ],
@@ -104,6 +120,12 @@ def test_a_key_may_lie_in_a_file(told: Told, tmp_path: Path) -> None:
     file.write_bytes(PEM)
 
     assert told(JWT_SIGNING_KEYS=(str(file),)) == []
+
+
+def test_exact_origins_are_let_through(told: Told) -> None:
+    exact = ["https://app.example.com", "https://app.example.com:8443", "http://localhost:3000", "http://[::1]:8443"]
+
+    assert told(CORS_ALLOWED_ORIGINS=exact) == []
 
 
 def test_http_may_be_allowed_by_name(told: Told) -> None:
