@@ -7,17 +7,6 @@ from tests.acceptance.web import PASSWORD, REGISTER, Answer, Call, Web
 RACERS = 50
 
 
-def race(web: Web, bodies: list[dict[str, str]]) -> list[Answer]:
-    """Who finds the hashing queue full comes again, as the answer says."""
-    answers, waiting = [], bodies
-    while waiting:
-        tried = web.race([Call("POST", REGISTER, body) for body in waiting])
-        assert all("Retry-After" in answer.headers for answer in tried if answer.status == 503)
-        answers += [answer for answer in tried if answer.status != 503]
-        waiting = [body for body, answer in zip(waiting, tried, strict=True) if answer.status == 503]
-    return answers
-
-
 def without_request_id(answer: Answer) -> dict[str, object]:
     return {name: value for name, value in answer.json.items() if name != "request_id"}
 
@@ -38,7 +27,7 @@ def test_one_of_fifty_gets_the_name(web: Web, raced: str, code: str, pointer: st
     ]
     before = web.sql("select (select count(*) from accounts_user), (select count(*) from events_outbox)")[0]
 
-    answers = race(web, bodies)
+    answers = web.race_to_the_end([Call("POST", REGISTER, body) for body in bodies])
     late = web.call("POST", REGISTER, bodies[0])
 
     won = [answer for answer in answers if answer.status == 201]

@@ -1,0 +1,94 @@
+"""A worker beside the web process, and what it sends, as whoever reads the mail sees it."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+from celery import Celery
+
+from devstack.places import CHECKOUT
+from tests.acceptance.web import Web
+from tests.integration.mailing import Mailbox
+from tests.waiting import wait_for
+
+SWEEPS = ("accounts.tasks.sweep_outside_calls", "accounts.tasks.sweep_registrations")
+_LINK = re.compile(r"#token=([\w-]+)")
+
+
+class Mailroom:
+    """A worker with the web's settings, at the real parts: no proxy of the web's stands in its way.
+
+    Beat does not run: `sweep` asks for what it would ask for.
+    """
+
+    def __init__(self, log: Path, mailbox: Mailbox, queue: str) -> None:
+        self.log = log
+        self.mailbox = mailbox
+        self._celery = Celery(broker=queue)
+
+    def mails_to(self, address: str) -> list[EmailMessage]:
+        """What has come so far, the oldest first."""
+        return [mail for mail in self.mailbox.mails() if mail["X-Envelope-To"] == address]
+
+    def wait_for_mails(self, address: str, count: int = 1) -> list[EmailMessage]:
+        """Once so many have come."""
+        wait_for(lambda: len(self.mails_to(address)) >= count)
+        return self.mails_to(address)
+
+    def tokens_to(self, address: str, count: int = 1) -> list[str]:
+        """Those of the links, a mail each, once so many mails have come."""
+        return [token_in(mail) for mail in self.wait_for_mails(address, count)]
+
+    def sweep(self) -> None:
+        """Have the worker look for what the queue did not tell it, as beat does every ten seconds."""
+        with self._celery.connection_for_write() as connection:
+            for task in SWEEPS:
+                self._celery.send_task(task, connection=connection)
+
+    def wait_until_idle(self, web: Web) -> None:
+        """Until nothing that is due is owed any more."""
+        owed = (
+            "select (select count(*) from accounts_outsidecall where settled_at is null and failed_at is null)"
+            " + (select count(*) from accounts_pendingregistration)"
+        )
+        wait_for(lambda: web.sql(owed) == [(0,)])
+
+    def said(self, text: str) -> list[dict[str, Any]]:
+        """The log's lines with this in them."""
+        lines = self.log.read_text().splitlines()
+        return [json.loads(line) for line in lines if text in line and line.startswith("{")]
+
+
+def token_in(mail: EmailMessage) -> str:
+    """The token of the one link that the mail carries."""
+    [token] = _LINK.findall(mail.get_content())
+    return str(token)
+
+
+@contextmanager
+def mailroom_beside(web: Web, log: Path, mailbox: Path, **other: str) -> Iterator[Mailroom]:
+    """A worker until the block ends; `mailbox` is the mail catcher's folder, `other` are settings that differ."""
+    # The web's tasks go where its cache is.
+    queue = os.environ["REDIS_URL"]
+    given = {"DATABASE_URL": web.dsn, "REDIS_URL": os.environ["REDIS_URL"], "CELERY_BROKER_URL": queue}
+    quietly = ["--without-mingle", "--without-gossip", "--without-heartbeat"]
+    command = [sys.executable, "-m", "celery", "-A", "usercenter", "worker", *quietly]
+    with log.open("wb") as out:
+        worker = subprocess.Popen(
+            command, env={**web.environ, **given, **other}, cwd=CHECKOUT, stdout=out, stderr=subprocess.STDOUT
+        )
+    try:
+        room = Mailroom(log, Mailbox(mailbox), queue)
+        wait_for(lambda: room.said(" ready."), within_s=60)
+        yield room
+    finally:
+        worker.terminate()
+        worker.wait(timeout=30)
+
