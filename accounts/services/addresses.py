@@ -5,8 +5,6 @@ Called by `api.addresses`. The first link comes with the welcome mail.
 
 from datetime import datetime
 
-from django.db import transaction
-
 from accounts import links
 from accounts.event_types import UserChanges, UserUpdated
 from accounts.links import Found
@@ -14,6 +12,7 @@ from accounts.models import Link, User
 from accounts.models.session import Client
 from accounts.names import EmailAddress
 from accounts.outside import notices
+from accounts.services.transactions import in_transaction
 from events.envelope import Actor
 from events.outbox.publish import publish
 
@@ -28,7 +27,7 @@ def verify_email(*, token: str, now: datetime) -> None:
     _verify(links.find(token, Link.Purpose.VERIFY, now=now), now)
 
 
-@transaction.atomic
+@in_transaction
 def _verify(link: Found, now: datetime) -> None:
     user = links.use(link, next(iter(User.objects.locked([link.user_id])), None))
     if user.email_verified:

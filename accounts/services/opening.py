@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db import transaction
-
 from accounts import observe, opaque, passwords, selectors, throttles
 from accounts.conf import AccountsSettings
 from accounts.errors import Refused
@@ -18,6 +16,7 @@ from accounts.models import LoginRecord, RefreshToken, Session, User
 from accounts.models.login_record import network_of
 from accounts.models.session import Client
 from accounts.names import canonical_identifier
+from accounts.services.transactions import in_transaction
 from events.envelope import Actor
 from events.outbox.publish import publish
 
@@ -149,7 +148,7 @@ def _is_first_warning(account: str) -> bool:
     return True
 
 
-@transaction.atomic
+@in_transaction
 def _warn(user: User, client: Client, now: datetime) -> None:
     for locked in User.objects.locked([user.pk]):
         alert = UserSecurityAlert.of(locked, kind="login_blocked", at=now, client=client)

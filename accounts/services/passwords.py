@@ -6,8 +6,6 @@ Called by `api.passwords`. The event goes on in `events.outbox.relay`; `routes` 
 from collections.abc import Sequence
 from datetime import datetime
 
-from django.db import transaction
-
 from accounts import links, passwords, throttles
 from accounts.event_types import PasswordHow, UserPasswordChanged
 from accounts.links import Found
@@ -16,6 +14,7 @@ from accounts.models.session import Client
 from accounts.names import EmailAddress
 from accounts.outside import notices
 from accounts.services.opening import OpenSession, failures_of, first_token, locked_as_verified, verify
+from accounts.services.transactions import in_transaction
 from events.envelope import Actor
 from events.outbox.publish import publish
 
@@ -50,7 +49,7 @@ def confirm_reset(*, token: str, new_password: str, client: Client, now: datetim
     _reset(link, passwords.hashed(new_password), client, now)
 
 
-@transaction.atomic
+@in_transaction
 def _change(session: Session, password_hash: str, client: Client, now: datetime) -> OpenSession:
     user = locked_as_verified(session.user)
     Session.objects.filter(user=user).exclude(pk=session.pk).end(now=now)
@@ -64,7 +63,7 @@ def _change(session: Session, password_hash: str, client: Client, now: datetime)
     return renewed
 
 
-@transaction.atomic
+@in_transaction
 def _reset(link: Found, password_hash: str, client: Client, now: datetime) -> None:
     user = links.use(link, next(iter(User.objects.locked([link.user_id])), None))
     Session.objects.filter(user=user).end(now=now)

@@ -24,6 +24,7 @@ from accounts.outside import notices, queue
 from accounts.services import idempotency
 from accounts.services.idempotency import Done, RequestKey
 from accounts.services.opening import InvalidCredentials, OpenSession, open_session, refuse_unless_active
+from accounts.services.transactions import in_transaction
 from events.envelope import Actor
 from events.outbox.publish import publish
 from events.trace import current_traceparent, following
@@ -92,7 +93,7 @@ def create_superuser(*, new: NewUser, password: str, now: datetime) -> User:
     return _create_superuser(user)
 
 
-@transaction.atomic
+@in_transaction
 def complete(registration_id: UUID, *, now: datetime) -> None:
     """Make the user of a registration that was noted, or owe a mail that says why not. Publishes user.registered."""
     waiting = PendingRegistration.objects.select_for_update(skip_locked=True)
@@ -119,7 +120,7 @@ def waiting() -> Sequence[UUID]:
     return list(noted.values_list("pk", flat=True)[:SWEEP_MOST])
 
 
-@transaction.atomic
+@in_transaction
 def _register(user: User, client: Client, key: RequestKey | None, now: datetime) -> OpenSession | None:
     """None when the same request was done meanwhile."""
     if not idempotency.claim(key, user.pk, now=now):
@@ -140,7 +141,7 @@ def _register_again(done: Done | None, password: str, client: Client, now: datet
         return open_session(user, client, now)
 
 
-@transaction.atomic
+@in_transaction
 def _note(user: User, key: RequestKey | None) -> None:
     if not idempotency.claim(key, None, now=user.created_at):
         return
@@ -163,7 +164,7 @@ def _say_why_not(noted: PendingRegistration) -> None:
         notices.owe_to_address(kind=kind, email=noted.email, key=f"registration/{noted.pk}")
 
 
-@transaction.atomic
+@in_transaction
 def _create_superuser(user: User) -> User:
     _insert(user)
     publish(_registered(user), actor=Actor("system"))

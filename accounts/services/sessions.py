@@ -6,8 +6,6 @@ Called by `api.sessions`. Ending a session's row ends its refresh tokens and its
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db import transaction
-
 from accounts import observe, opaque
 from accounts.conf import AccountsSettings
 from accounts.errors import Refused
@@ -16,6 +14,7 @@ from accounts.models import RefreshToken, Session, User
 from accounts.models.session import Client, SessionQuerySet
 from accounts.selectors import SessionRevoked
 from accounts.services.opening import OpenSession
+from accounts.services.transactions import in_transaction
 from events.envelope import Actor
 from events.outbox.publish import publish
 
@@ -53,20 +52,20 @@ def session_of(token: str) -> Session:
     return known.session
 
 
-@transaction.atomic
+@in_transaction
 def log_out(*, user_id: UUID, session_id: UUID, now: datetime) -> None:
     """End this session of the user, if it has not ended. Publishes user.logged_out then."""
     ended = Session.objects.filter(user_id=user_id, id=session_id)
     _end(ended, "one", user_id, session_id, now)
 
 
-@transaction.atomic
+@in_transaction
 def log_out_of_all(*, user_id: UUID, now: datetime) -> None:
     """End all sessions of the user. Publishes user.logged_out if there was one."""
     _end(Session.objects.filter(user_id=user_id), "all", user_id, None, now)
 
 
-@transaction.atomic
+@in_transaction
 def log_out_of_others(*, user_id: UUID, session_id: UUID, now: datetime) -> None:
     """End all sessions of the user but this one. Publishes user.logged_out if there was another."""
     others = Session.objects.filter(user_id=user_id).exclude(id=session_id)
@@ -80,7 +79,7 @@ def end_one(*, user_id: UUID, session_id: UUID, now: datetime) -> None:
     log_out(user_id=user_id, session_id=session_id, now=now)
 
 
-@transaction.atomic
+@in_transaction
 def _rotate(token: str, now: datetime) -> tuple[RefreshToken, str | None]:
     """The token that was presented and its successor; None for one that is spent for good."""
     with_session = RefreshToken.objects.select_related("session__user").select_for_update(of=("self",))
@@ -114,7 +113,7 @@ def _may_be_given_again(used_at: datetime, successor: str, now: datetime) -> boo
     return now - used_at < grace and unspent.exists()
 
 
-@transaction.atomic
+@in_transaction
 def _revoke(session: Session, client: Client, now: datetime) -> None:
     """End the session; of many that find it reused, one tells the user."""
     for user in User.objects.locked([session.user_id]):

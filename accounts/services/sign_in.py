@@ -5,8 +5,6 @@ Called by `api.sign_in`. The event goes on in `events.outbox.relay`; `routes` sa
 
 from datetime import datetime
 
-from django.db import transaction
-
 from accounts import passwords, throttles
 from accounts.event_types import UserLoggedIn
 from accounts.models import LoginRecord, Session, User
@@ -21,6 +19,7 @@ from accounts.services.opening import (
     refuse_unless_active,
     verify,
 )
+from accounts.services.transactions import in_transaction
 from events.envelope import Actor
 from events.outbox.publish import publish
 
@@ -45,7 +44,7 @@ def reauthenticate(*, session: Session, password: str, client: Client, now: date
     return _reauthenticate(session, client, now)
 
 
-@transaction.atomic
+@in_transaction
 def _sign_in(known: User, newer_hash: str | None, client: Client, now: datetime) -> OpenSession:
     user = locked_as_verified(known)
     refuse_unless_active(user)
@@ -59,7 +58,7 @@ def _sign_in(known: User, newer_hash: str | None, client: Client, now: datetime)
     return opened
 
 
-@transaction.atomic
+@in_transaction
 def _reauthenticate(session: Session, client: Client, now: datetime) -> Session:
     user = locked_as_verified(session.user)
     refuse_unless_active(user)
