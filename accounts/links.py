@@ -4,6 +4,7 @@
 that comes back, and use it in the transaction of what it allows. Stored is the token's hash alone.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -14,7 +15,7 @@ from accounts import opaque
 from accounts.errors import Refused
 from accounts.models import Link, OutsideCall, User
 
-LASTS_S = {Link.Purpose.VERIFY: 24 * 3600, Link.Purpose.RESET: 30 * 60}
+LASTS_S: Mapping[str, int] = {Link.Purpose.VERIFY: 24 * 3600, Link.Purpose.RESET: 30 * 60}
 
 # Calls are numbered as they are owed: a mail that was held up makes no link in place of a later one's.
 _PUT = """
@@ -43,7 +44,7 @@ class Found:
 def make(call: OutsideCall, user: User, purpose: str) -> str | None:
     """The token for this mail, the same at each repeat, in place of an older link's. None if there is a later link."""
     token = opaque.derived_token("link", str(call.id))
-    lasts_s = LASTS_S[Link.Purpose(purpose)]
+    lasts_s = LASTS_S[purpose]
     with connection.cursor() as cursor:
         cursor.execute(_PUT, [user.pk, purpose, opaque.digest(token), user.email_canonical, call.id, lasts_s])
         return token if cursor.fetchone() else None

@@ -7,7 +7,7 @@ in the text nothing of it can be clicked.
 import re
 import smtplib
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import parseaddr
@@ -42,7 +42,7 @@ NOTICES = {
     "username_taken": Notice("This username is taken"),
 }
 # Where in the operator's pages a link leads; the token follows the `#`, which no browser sends on.
-PAGES = {Link.Purpose.VERIFY: "verify-email", Link.Purpose.RESET: "reset-password"}
+PAGES: Mapping[str, str] = {Link.Purpose.VERIFY: "verify-email", Link.Purpose.RESET: "reset-password"}
 
 _ONE_ADDRESS = re.compile(r"[^\s@,;:<>()\[\]\\\"]+@[^\s@,;:<>()\[\]\\\"]+")
 _STARTS_A_LINK = re.compile(r"[.:/@\u3002\uff0e\uff61]")
@@ -76,14 +76,14 @@ def send(call: OutsideCall) -> None:
 
 def build(call: OutsideCall) -> EmailMessage:
     """The mail, with a Message-ID that stays the same however often it is sent. Raises NobodyToTell, MailRefused."""
-    notice = NOTICES[call.kind]
-    user = _user_of(call)
+    notice, user = NOTICES[call.kind], _user_of(call)
     if user and notice.not_for(user):
         raise NobodyToTell("pointless")
     address = user.email if user else call.email
     if not _ONE_ADDRESS.fullmatch(address):
         raise MailRefused("not one address")
-    message = EmailMessage(subject=notice.subject, body=_text(call, user, notice), to=[address])
+    text = render_to_string(f"accounts/mail/{call.kind}.txt", _context(call, user, notice.purpose))
+    message = EmailMessage(subject=notice.subject, body=text, to=[address])
     domain = parseaddr(message.from_email)[1].rpartition("@")[2]
     message.extra_headers = {"Message-ID": f"<{call.id}@{domain}>", "Auto-Submitted": "auto-generated"}
     return message
@@ -107,17 +107,21 @@ def _user_of(call: OutsideCall) -> User | None:
     return user
 
 
-def _text(call: OutsideCall, user: User | None, notice: Notice) -> str:
-    public_url = AccountsSettings.current().public_url
-    context = {**call.facts, "public_url": public_url}
-    if user:
-        context["username"] = inert(user.username)
-    if user and notice.purpose and not (notice.purpose == Link.Purpose.VERIFY and user.email_verified):
-        token = links.make(call, user, notice.purpose)
-        if token is None:
-            raise NobodyToTell("a later link was sent")
-        context["link"] = f"{public_url}/{PAGES[Link.Purpose(notice.purpose)]}#token={token}"
-    return render_to_string(f"accounts/mail/{call.kind}.txt", context)
+def _context(call: OutsideCall, user: User | None, purpose: str) -> dict[str, str]:
+    told = {**call.facts, "public_url": AccountsSettings.current().public_url}
+    if user is None:
+        return told
+    # Somebody's first mail may come when the address is shown to be theirs already.
+    is_done = purpose == Link.Purpose.VERIFY and user.email_verified
+    link = _link(call, user, purpose) if purpose and not is_done else ""
+    return told | {"username": inert(user.username), "link": link}
+
+
+def _link(call: OutsideCall, user: User, purpose: str) -> str:
+    token = links.make(call, user, purpose)
+    if token is None:
+        raise NobodyToTell("a later link was sent")
+    return f"{AccountsSettings.current().public_url}/{PAGES[purpose]}#token={token}"
 
 
 @contextmanager
