@@ -22,7 +22,7 @@ SWEEPS = ("accounts.tasks.sweep_outside_calls", "accounts.tasks.sweep_registrati
 _LINK = re.compile(r"#token=([\w-]+)")
 
 
-class Mailroom:
+class Mailing:
     """A worker with the web's settings, at the real parts: no proxy of the web's stands in its way.
 
     Beat does not run: `sweep` asks for what it would ask for.
@@ -73,7 +73,7 @@ def token_in(mail: EmailMessage) -> str:
 
 
 @contextmanager
-def mailroom_beside(web: Web, log: Path, mailbox: Path, **other: str) -> Iterator[Mailroom]:
+def mailing_of(web: Web, mailbox: Path, log: Path, **other: str) -> Iterator[Mailing]:
     """A worker until the block ends; `mailbox` is the mail catcher's folder, `other` are settings that differ."""
     # The web's tasks go where its cache is.
     queue = os.environ["REDIS_URL"]
@@ -85,10 +85,9 @@ def mailroom_beside(web: Web, log: Path, mailbox: Path, **other: str) -> Iterato
             command, env={**web.environ, **given, **other}, cwd=CHECKOUT, stdout=out, stderr=subprocess.STDOUT
         )
     try:
-        room = Mailroom(log, Mailbox(mailbox), queue)
+        room = Mailing(log, Mailbox(mailbox), queue)
         wait_for(lambda: room.said(" ready."), within_s=60)
         yield room
     finally:
         worker.terminate()
         worker.wait(timeout=30)
-
