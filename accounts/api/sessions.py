@@ -24,7 +24,6 @@ from accounts.api.pages import PageParameters, page_of
 from accounts.models import Session
 from accounts.services import sessions
 
-
 # For the description: a bearer token, or none.
 EITHER_TOKEN: Any = [{"bearer": []}, {}]
 
