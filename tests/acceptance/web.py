@@ -19,6 +19,8 @@ import psycopg
 from tests.faults.proxy import Proxy
 
 REGISTER, LOGIN, ME = "/api/v1/users/register", "/api/v1/users/login", "/api/v1/users/me"
+REFRESH, LOGOUT, LOGOUT_ALL = "/api/v1/users/refresh", "/api/v1/users/logout", "/api/v1/users/logout-all"
+REAUTHENTICATE, CHANGE_PASSWORD = "/api/v1/users/reauthenticate", "/api/v1/users/me/password"
 PASSWORD = "CANARY-pw-4711"
 TIMEOUT_S = 60
 TOKEN_ANSWER = {
@@ -37,6 +39,11 @@ class Answer:
     @property
     def json(self) -> Any:
         return json.loads(self.body)
+
+    @property
+    def told(self) -> tuple[int, str]:
+        """Status and code of a refusal."""
+        return self.status, self.json["code"]
 
     @property
     def codes(self) -> list[tuple[str, str]]:
@@ -101,6 +108,24 @@ class Web:
 
     def login(self, identifier: str, password: str = PASSWORD) -> Answer:
         return self.call("POST", LOGIN, {"identifier": identifier, "password": password})
+
+    def sign_in(self, user: Mapping[str, Any], password: str = PASSWORD) -> dict[str, Any]:
+        """One more session of this user; the answer's body."""
+        answer = self.login(user["username"], password)
+        assert answer.status == 200, answer.body
+        signed_in: dict[str, Any] = answer.json
+        return signed_in
+
+    def refresh(self, refresh_token: str) -> Answer:
+        return self.call("POST", REFRESH, {"refresh_token": refresh_token})
+
+    def me(self, access_token: str) -> Answer:
+        return self.call("GET", ME, **bearer(access_token))
+
+    def published(self, user_id: str, event_type: str) -> list[dict[str, Any]]:
+        """The data of this user's events of a type, the oldest first."""
+        told = "select value from events_outbox where key = %s and type = %s order by id"
+        return [json.loads(bytes(value)) for (value,) in self.sql(told, user_id, event_type)]
 
     def sql(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """Run it past the service, each on a connection of its own."""
