@@ -1,8 +1,13 @@
 """S42: every answer of the API says how it may be used: not kept, not guessed at, not framed, by no other origin."""
 
+from collections.abc import Iterator
+
 import pytest
 
-from tests.acceptance.web import LOGIN, ME, REGISTER, Answer, Web, bearer
+from tests.acceptance.serving import serving
+from tests.acceptance.web import LOGIN, ME, PASSWORD, REGISTER, Answer, Call, Web, bearer
+
+JWKS = "/.well-known/jwks.json"
 
 API = {
     "Cache-Control": "no-store",
@@ -26,9 +31,18 @@ def answers(web: Web) -> dict[str, Answer]:
         "413": web.call("POST", LOGIN, b"x" * 70_000),
         "503": unavailable,
         "bad host": web.call("GET", ME, Host="evil.example"),
+        "406": web.call("GET", ME, Accept="x" * 2000),
+        "415": web.call("POST", LOGIN, b"{}", Content_Type="text/plain"),
         "probe": web.call("GET", "/readyz"),
         "preflight": web.call("OPTIONS", LOGIN, Origin="https://evil.example", Access_Control_Request_Method="POST"),
     }
+
+
+def test_public_keys_may_be_kept_for_a_while_and_are_guarded_like_the_rest(web: Web) -> None:
+    answer = web.call("GET", JWKS)
+
+    expected = API | {"Cache-Control": "public, max-age=300"}
+    assert (answer.status, {name: answer.headers[name] for name in API}) == (200, expected)
 
 
 def test_every_answer_has_the_headers(web: Web) -> None:
@@ -59,3 +73,114 @@ def test_the_docs_need_no_other_host(web: Web) -> None:
     assert web.call("GET", "/static/drf_spectacular_sidecar/swagger-ui-dist/swagger-ui-bundle.js").status == 200
     assert schema.json["openapi"].startswith("3.1")
     assert set(schema.json["paths"]) >= {REGISTER, LOGIN, ME, "/api/v1/users/{user_id}/profile"}
+
+
+# other origins -----------------------------------------------------------------------------------------------
+
+GOOD = "https://good"
+HTTPS = {"X-Forwarded-Proto": "https"}
+STRANGERS = [
+    "https://evil", "null", "https://good.evil", "http://good", "https://evilgood", "https://good:8443", "https://GOOD",
+    "https://user@good", "https://good, https://evil", "https://[", "good", "",
+]  # fmt: skip
+EXPOSED = "ETag, Link, Location, Retry-After, X-Request-ID, RateLimit, RateLimit-Policy"
+
+
+@pytest.fixture(scope="module")
+def opened(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
+    """To two origins, behind a proxy that speaks https for it."""
+    settings = {
+        "CORS_ALLOWED_ORIGINS": f"{GOOD},http://localhost:3000",
+        "TRUSTED_PROXIES": "127.0.0.0/8",
+        "HTTPS_ONLY": "on",
+    }
+    with serving(tmp_path_factory.mktemp("opened") / "log", **settings) as web:
+        yield web
+
+
+def asked(web: Web, method: str, path: str, body: object = None, **headers: str) -> Answer:
+    """Over https, as the proxy says."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    [answer] = web.race([Call(method, path, body, HTTPS | named)])
+    return answer
+
+
+def preflight(web: Web, origin: str, path: str = ME) -> Answer:
+    wanted = {"Access_Control_Request_Method": "PATCH", "Access_Control_Request_Headers": "authorization,if-match"}
+    return asked(web, "OPTIONS", path, Origin=origin, **wanted)
+
+
+def cors_of(answer: Answer) -> dict[str, str]:
+    return {name.lower(): value for name, value in answer.headers.items() if name.lower().startswith("access-control")}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("origin", [GOOD, "http://localhost:3000"])
+@pytest.mark.parametrize("path", [LOGIN, ME, JWKS])
+def test_a_preflight_of_an_allowed_origin_is_told_what_it_may(opened: Web, origin: str, path: str) -> None:
+    answer = preflight(opened, origin, path)
+
+    assert answer.status == 200
+    assert cors_of(answer) == {
+        "access-control-allow-origin": origin,
+        "access-control-allow-methods": "DELETE, GET, PATCH, POST",
+        "access-control-allow-headers": (
+            "accept, authorization, content-type, idempotency-key, if-match, traceparent, x-request-id"
+        ),
+        "access-control-expose-headers": EXPOSED,
+        "access-control-max-age": "600",
+    }
+    assert {name: answer.headers[name] for name in API} == API
+    assert "origin" in answer.headers["Vary"].lower()
+    assert answer.headers["X-Request-ID"]
+    assert answer.headers["Strict-Transport-Security"] == "max-age=31536000"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("origin", STRANGERS)
+def test_a_stranger_may_neither_ask_nor_read(opened: Web, origin: str) -> None:
+    for answer in (preflight(opened, origin), asked(opened, "GET", ME, Origin=origin), asked(opened, "GET", JWKS)):
+        assert cors_of(answer) == {}
+        assert "origin" in answer.headers["Vary"].lower()
+
+
+@pytest.mark.django_db
+def test_an_allowed_origin_may_read_every_answer_of_the_api(opened: Web) -> None:
+    body = {"username": "origin", "email": "origin@example.com", "password": PASSWORD}
+    registered = asked(opened, "POST", REGISTER, body, Origin=GOOD)
+    answers = {
+        201: registered,
+        200: asked(opened, "GET", ME, Origin=GOOD, **bearer(registered.json["token"])),
+        400: asked(opened, "POST", REGISTER, {}, Origin=GOOD),
+        401: asked(opened, "GET", ME, Origin=GOOD),
+        404: asked(opened, "GET", "/api/nothing", Origin=GOOD),
+        405: asked(opened, "DELETE", LOGIN, Origin=GOOD),
+        406: asked(opened, "GET", ME, Origin=GOOD, Accept="x" * 2000),
+        409: asked(opened, "POST", REGISTER, body, Origin=GOOD),
+        413: asked(opened, "POST", LOGIN, b"x" * 70_000, Origin=GOOD),
+        415: asked(opened, "POST", LOGIN, {}, Origin=GOOD, Content_Encoding="gzip"),
+    }
+
+    for status, answer in answers.items():
+        assert answer.status == status
+        assert cors_of(answer) == {
+            "access-control-allow-origin": GOOD,
+            "access-control-expose-headers": EXPOSED,
+        }
+        assert {name: answer.headers[name] for name in API} == API, status
+        assert answer.headers["Strict-Transport-Security"] == "max-age=31536000"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["/admin/login/", "/healthz", "/readyz", "/metrics", "/apix", "/nothing"])
+def test_pages_and_probes_are_no_other_origins_business(opened: Web, path: str) -> None:
+    for answer in (asked(opened, "GET", path, Origin=GOOD), preflight(opened, GOOD, path)):
+        assert cors_of(answer) == {}
+
+
+@pytest.mark.django_db
+def test_no_preflight_lets_a_secret_out_over_plain_http(opened: Web) -> None:
+    answer = opened.call("OPTIONS", ME, Origin=GOOD, Access_Control_Request_Method="GET")
+
+    assert (answer.status, answer.json["detail"]) == (403, "Use https.")
+    assert cors_of(answer) == {}
