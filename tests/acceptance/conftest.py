@@ -56,3 +56,18 @@ def worker_for_all(web_for_all: Web, parts: Stack, tmp_path_factory: pytest.Temp
 def mailing(web: Web, worker_for_all: Mailing) -> Mailing:
     """The web process's worker and its mail."""
     return worker_for_all
+
+
+@pytest.fixture(scope="session")
+def guarded_for_all(web_for_all: Web, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
+    """With the quotas as they are; who asks is told by X-Forwarded-For (`visiting`). The worker is for it too."""
+    log = tmp_path_factory.mktemp("guarded") / "log"
+    secret = web_for_all.environ["SECRET_KEY"]
+    with serving(log, THROTTLES="", TRUSTED_PROXIES="127.0.0.1/32", SECRET_KEY=secret) as guarded:
+        yield guarded
+
+
+@pytest.fixture(scope="module")
+def guarded(web: Web, guarded_for_all: Web) -> Web:
+    """A second web process, over the same database."""
+    return guarded_for_all
