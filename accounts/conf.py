@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
+from accounts import breached
 from accounts.keys import UnreadableKey, load_key
 from events.conf import Problem
 
@@ -72,6 +73,9 @@ class AccountsSettings:
     jwt_signing_keys: tuple[str, ...] = field(repr=False)
     access_ttl_s: int = 300
     password_min_length: int = PASSWORD_LEAST
+    password_refuse_common: bool = True
+    # A path; none where it is empty.
+    password_breached_file: str = ""
     password_hashes_at_once: int = 2
     trusted_proxies: tuple[str, ...] = ()
     refresh_idle_s: int = 14 * 24 * 3600
@@ -93,7 +97,8 @@ class AccountsSettings:
     def problems(self) -> list[Problem]:
         """Everything that is wrong."""
         numbers = [*self._wrong_numbers(), *self._wrong_throttles()]
-        return [*self._wrong_keys(), *self._wrong_cache(), *self._wrong_proxies(), *numbers]
+        parts = [*self._wrong_cache(), *self._wrong_proxies(), *self._wrong_list()]
+        return [*self._wrong_keys(), *parts, *numbers]
 
     def _wrong_keys(self) -> Iterable[Problem]:
         allowed = "a comma list of private Ed25519 keys, each a file path or the base64 of a PKCS#8 PEM"
@@ -104,6 +109,14 @@ class AccountsSettings:
                 load_key(entry)
             except UnreadableKey as error:
                 yield Problem("JWT_SIGNING_KEYS", allowed, f"{error} as number {place}")
+
+    def _wrong_list(self) -> Iterable[Problem]:
+        try:
+            if self.password_breached_file:
+                breached.refuse_unusable(self.password_breached_file)
+        except breached.UnusableList as error:
+            allowed = "a readable file of one password a line, or of SHA-1 sums in their order"
+            yield Problem("PASSWORD_BREACHED_FILE", allowed, str(error))
 
     def _wrong_cache(self) -> Iterable[Problem]:
         try:

@@ -4,6 +4,7 @@ from django.urls import path
 
 from accounts.api.addresses import ResendView, VerifyEmailView
 from accounts.api.logs import LoginLogView, SecurityLogView
+from accounts.api.password_policy import PasswordPolicyView
 from accounts.api.passwords import ChangePasswordView, ConfirmResetView, ResetPasswordView
 from accounts.api.profile import MeView, ProfileView
 from accounts.api.registration import RegisterView
@@ -19,6 +20,7 @@ urlpatterns = [
     path("users/reauthenticate", ReauthenticateView.as_view(), name="reauthenticate"),
     path("users/email/verify", VerifyEmailView.as_view(), name="verify-email"),
     path("users/email/verify/resend", ResendView.as_view(), name="resend-verification"),
+    path("users/password/policy", PasswordPolicyView.as_view(), name="password-policy"),
     path("users/password/reset", ResetPasswordView.as_view(), name="reset-password"),
     path("users/password/reset/confirm", ConfirmResetView.as_view(), name="confirm-reset"),
     path("users/me", MeView.as_view(), name="me"),
