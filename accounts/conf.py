@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 
 from accounts import breached
-from accounts.keys import UnreadableKey, load_key
+from accounts.keys import faults_of
 from events.conf import Problem
 
 PASSWORD_LEAST = 8
@@ -101,14 +101,11 @@ class AccountsSettings:
         return [*self._wrong_keys(), *parts, *numbers]
 
     def _wrong_keys(self) -> Iterable[Problem]:
-        allowed = "a comma list of private Ed25519 keys, each a file path or the base64 of a PKCS#8 PEM"
+        allowed = "a comma list of different private Ed25519 keys, each a file path or the base64 of a PKCS#8 PEM"
         if not self.jwt_signing_keys:
             yield Problem("JWT_SIGNING_KEYS", allowed, "nothing")
-        for place, entry in enumerate(self.jwt_signing_keys, start=1):
-            try:
-                load_key(entry)
-            except UnreadableKey as error:
-                yield Problem("JWT_SIGNING_KEYS", allowed, f"{error} as number {place}")
+        for fault in faults_of(self.jwt_signing_keys):
+            yield Problem("JWT_SIGNING_KEYS", allowed, fault)
 
     def _wrong_list(self) -> Iterable[Problem]:
         try:

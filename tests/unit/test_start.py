@@ -84,6 +84,7 @@ def test_safe_settings_are_let_through(told: Told) -> None:
         ("JWT_SIGNING_KEYS", (encoded(LOCKED),)),
         ("JWT_SIGNING_KEYS", ("no/such/file.pem",)),
         ("JWT_SIGNING_KEYS", (encoded(PEM)[:-8],)),
+        ("JWT_SIGNING_KEYS", (encoded(PEM), encoded(PEM))),
         ("REDIS_URL", "localhost"),
         ("REDIS_URL", "redis://localhost:port/0"),
         ("ACCESS_TTL_S", 0),
