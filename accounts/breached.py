@@ -36,9 +36,11 @@ def refuse_unusable(path: str) -> None:
     if not _is_of_sums(file):
         return
     size = os.fstat(file).st_size
-    samples = [_sum_at(file, size * n // _SAMPLES)[1] for n in range(_SAMPLES)]
-    # The last one may lie behind the last line's beginning.
-    if samples != sorted(samples, key=lambda found: found or b"~"):
+    looked_at = [_sum_at(file, size * n // _SAMPLES) for n in range(_SAMPLES)]
+    samples = [found or b"" for begins, found in looked_at if begins < size]
+    if not all(samples):
+        raise UnusableList("sums among other lines")
+    if samples != sorted(samples):
         raise UnusableList("sums that are not sorted")
 
 
@@ -80,7 +82,9 @@ def _sum_at(file: int, offset: int) -> tuple[int, bytes | None]:
     before = max(offset - 1, 0)
     window = os.pread(file, _WINDOW_BYTES, before)
     skipped = window.find(b"\n") + 1 if offset else 0
-    line = _SUM.match(window, skipped) if skipped or not offset else None
+    if offset and not skipped:
+        return before + len(window), None
+    line = _SUM.match(window, skipped)
     return before + skipped, line[1].upper() if line else None
 
 

@@ -36,6 +36,11 @@ def named(username: str, email: str) -> list[str]:
         (named("new", "new@example.com"), "", "password: with --noinput, give DJANGO_SUPERUSER_PASSWORD."),
         (named("new", "new@example.com"), "short", "password: At least 8 characters."),
         (named("new", "new@example.com"), "x" * 257, "password: At most 256 characters."),
+        (
+            named("newcomer", "new@example.com"),
+            "a NEWCOMER here",
+            "password: Without your username, your e-mail address or this service's name.",
+        ),
         (named("\u0430nn", "new@example.com"), PASSWORD, "username: Letters of one script only."),
         (named("new", "new"), PASSWORD, "email: Enter a valid e-mail address."),
         (named("ADMIN", "new@example.com"), PASSWORD, "username: another user has it."),
