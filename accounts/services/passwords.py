@@ -53,10 +53,11 @@ def confirm_reset(*, token: str, new_password: str, client: Client, now: datetim
 def _change(session: Session, password_hash: str, client: Client, now: datetime) -> OpenSession:
     user = locked_as_verified(session.user)
     Session.objects.filter(user=user).exclude(pk=session.pk).end(now=now)
+    session.user, session.auth_time, session.last_used_at = user, now, now
+    # Locks the session: a refresh at this moment has made its token, which goes too, or finds none of its own.
+    session.save(update_fields=["auth_time", "last_used_at"])
     # Whoever else has this session's tokens: none of them continues it.
     RefreshToken.objects.filter(session=session).delete()
-    session.user, session.auth_time, session.last_used_at = user, now, now
-    session.save(update_fields=["auth_time", "last_used_at"])
     renewed = OpenSession(session, first_token(session, now))
     throttles.forget(failures_of(user, client))
     _set(user, password_hash, "change", client, now)

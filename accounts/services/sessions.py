@@ -82,8 +82,7 @@ def end_one(*, user_id: UUID, session_id: UUID, now: datetime) -> None:
 @in_transaction
 def _rotate(token: str, now: datetime) -> tuple[RefreshToken, str | None]:
     """The token that was presented and its successor; None for one that is spent for good."""
-    with_session = RefreshToken.objects.select_related("session__user").select_for_update(of=("self",))
-    presented = with_session.filter(hash=opaque.digest(token)).first()
+    presented = _locked(token)
     if presented is None:
         raise InvalidRefreshToken
     _refuse_ended(presented, now)
@@ -95,6 +94,18 @@ def _rotate(token: str, now: datetime) -> tuple[RefreshToken, str | None]:
         Session.objects.filter(pk=presented.session_id).update(last_used_at=now)
         return presented, successor
     return presented, successor if _may_be_given_again(presented.used_at, successor, now) else None
+
+
+def _locked(token: str) -> RefreshToken | None:
+    """The token, whose session is locked first: so it is by all that ends it or renews its tokens."""
+    of_token = Session.objects.filter(refresh_tokens__hash=opaque.digest(token)).select_related("user")
+    session = of_token.select_for_update(of=("self",), no_key=True).first()
+    # Only now: what another has done to the token meanwhile is seen.
+    presented = RefreshToken.objects.filter(hash=opaque.digest(token)).first()
+    if session is None or presented is None:
+        return None
+    presented.session = session
+    return presented
 
 
 def _refuse_ended(presented: RefreshToken, now: datetime) -> None:
@@ -110,7 +121,8 @@ def _may_be_given_again(used_at: datetime, successor: str, now: datetime) -> boo
     """An answer that was lost, or two tabs at once: as long as nobody has gone on with the successor."""
     grace = timedelta(seconds=AccountsSettings.current().refresh_grace_s)
     unspent = RefreshToken.objects.filter(hash=opaque.digest(successor), used_at=None)
-    return now - used_at < grace and unspent.exists()
+    # Without a grace there is none either for who read the clock before the one who won.
+    return bool(grace) and now - used_at < grace and unspent.exists()
 
 
 @in_transaction

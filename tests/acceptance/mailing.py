@@ -18,6 +18,7 @@ from tests.acceptance.web import Web
 from tests.integration.mailing import Mailbox
 from tests.waiting import wait_for
 
+RESET, RESEND = "/api/v1/users/password/reset", "/api/v1/users/email/verify/resend"
 SWEEPS = ("accounts.tasks.sweep_outside_calls", "accounts.tasks.sweep_registrations")
 _LINK = re.compile(r"#token=([\w-]+)")
 
@@ -64,6 +65,14 @@ class Mailing:
         """The log's lines with this in them."""
         lines = self.log.read_text().splitlines()
         return [json.loads(line) for line in lines if text in line and line.startswith("{")]
+
+
+def link_by(path: str, web: Web, mailing: Mailing, address: str) -> str:
+    """Ask at RESET or RESEND for a mail to this address; gives the token that comes in it."""
+    known = len(mailing.mails_to(address))
+    asked = web.call("POST", path, {"email": address})
+    assert (asked.status, asked.json) == (202, {})
+    return mailing.tokens_to(address, known + 1)[-1]
 
 
 def token_in(mail: EmailMessage) -> str:

@@ -94,6 +94,15 @@ def test_without_a_grace_exactly_one_goes_on_and_the_reuse_ends_the_family(stric
     assert len(strict_web.published(opened["user"]["id"], "user.security_alert")) == 1
 
 
+def test_without_a_grace_nobody_gets_the_successor_by_a_clock_that_is_behind(strict_web: Web) -> None:
+    opened = strict_web.register()
+    assert strict_web.refresh(opened["refresh_token"]).status == 200
+    ahead = "update accounts_refreshtoken set used_at = now() + interval '1 min' where session_id = %s"
+    strict_web.sql(ahead + " and used_at is not null", opened["session_id"])
+
+    assert strict_web.refresh(opened["refresh_token"]).told == REUSED
+
+
 def test_without_a_grace_one_after_the_other_is_fine(strict_web: Web) -> None:
     opened = strict_web.register()
     token = opened["refresh_token"]
