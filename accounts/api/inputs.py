@@ -30,6 +30,11 @@ class FieldError:
     params: Mapping[str, Any] = field(default_factory=dict)
     member: str = "pointer"
 
+    @classmethod
+    def of(cls, name: str, refused: FieldRefused) -> "FieldError":
+        """A rule that this member of the body breaks."""
+        return cls(pointer(name), refused.code, refused.detail, refused.params)
+
     def as_json(self) -> dict[str, Any]:
         """The member of `errors` in an answer."""
         told = {self.member: self.place, "code": self.code, "detail": self.detail}
@@ -68,7 +73,7 @@ class StrictInput(serializers.Serializer[Any]):
             except SkipField:
                 continue
             except FieldRefused as refused:
-                errors.append(FieldError(pointer(name), refused.code, refused.detail, refused.params))
+                errors.append(FieldError.of(name, refused))
             except serializers.ValidationError as error:
                 errors += _told_by_drf(name, error)
         return values, errors
@@ -164,7 +169,7 @@ def refusal_about(name: str) -> Iterator[None]:
     try:
         yield
     except FieldRefused as refused:
-        raise InputRefused([FieldError(pointer(name), refused.code, refused.detail, refused.params)]) from None
+        raise InputRefused([FieldError.of(name, refused)]) from None
 
 
 def pointer(name: str) -> str:

@@ -2,18 +2,22 @@
 
 import json
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts import passwords
 from accounts.api import inputs
 from accounts.api.answers import TokenAnswer, token_answer
 from accounts.api.client import client_of
 from accounts.api.endpoint import PublicEndpoint
 from accounts.api.inputs import FieldError, InputRefused
 from accounts.conf import AccountsSettings
+from accounts.errors import FieldRefused
 from accounts.services.idempotency import RequestKey
 from accounts.services.registration import NewUser, register, request_registration
 
@@ -28,6 +32,14 @@ class RegisterInput(inputs.StrictInput):
     password = inputs.NewPasswordField(write_only=True)
     display_name = inputs.DisplayNameField(allow_blank=True, default="")
     locale = inputs.LocaleField(default="en")
+
+    def refuse_together(self, values: Mapping[str, Any]) -> list[FieldError]:
+        """No password with the user's own names in it."""
+        try:
+            passwords.refuse_weak(values["password"], names=[values["username"].text, values["email"].text])
+        except FieldRefused as refused:
+            return [FieldError.of("password", refused)]
+        return []
 
 
 class RegisterView(PublicEndpoint):
