@@ -28,9 +28,11 @@ SPREAD = $(if $(ARGS),,-n 2 --dist worksteal)
 test: setup ## Run the test suite on real parts (ARGS="-k name" narrows it)
 	@$(BIN)/python -m pytest $(SPREAD) $(ARGS)
 
-bench: setup ## Measure relay and consumer, each beside the raw client (ARGS=--quick for a short run)
+bench: setup ## Measure relay, consumer, API and equal times of answers (ARGS=--quick for a short run)
 	@$(BIN)/python -m benchmarks relay $(ARGS)
 	@$(BIN)/python -m benchmarks consumer $(ARGS)
+	@$(BIN)/python -m benchmarks api $(ARGS)
+	@$(BIN)/python -m benchmarks timing $(ARGS)
 
 chaos: setup ## Kill relays, broker and PostgreSQL 200 times under load, and judge (ARGS=--quick: 12 times)
 	@$(BIN)/python -m benchmarks chaos $(ARGS)

@@ -59,6 +59,10 @@ class Measurements:
         """Of all repeats."""
         return statistics.median(self._values[variant])
 
+    def total(self, variant: str) -> float:
+        """Of all repeats together."""
+        return sum(self._values[variant])
+
     def ratio(self, variant: str, base: str) -> float:
         """Median over median."""
         return self.median(variant) / self.median(base)
