@@ -30,14 +30,13 @@ def test_a_password_is_stored_as_argon2id_with_a_salt_of_its_own(web: Web) -> No
     ("password", "codes"),
     [
         ("1234567", [("/password", "password_too_short")]),
-        ("12345678", []),
-        ("🔑" * 8, []),
-        ("🔑" * 7, [("/password", "password_too_short")]),
-        ("x" * 256, []),
+        ("73915208", []),
+        ("🔑🚲" * 4, []),
+        ("🔑🚲🔑🚲🔑🚲🔑", [("/password", "password_too_short")]),
+        ("xyz1" * 64, []),
         ("x" * 257, [("/password", "password_too_long")]),
         ("x" * 60_000, [("/password", "password_too_long")]),
         ("correct horse battery", []),
-        ("        ", []),
     ],
 )
 def test_a_passwords_length_is_counted_in_characters(web: Web, password: str, codes: list[tuple[str, str]]) -> None:
