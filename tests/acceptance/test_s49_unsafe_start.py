@@ -96,6 +96,16 @@ def test_the_development_key_does_not_start_outside_debug(tmp_path: Path) -> Non
     assert str(as_a_file) not in ended.stderr
 
 
+def test_a_key_that_stands_twice_is_told_by_its_place_and_not_shown() -> None:
+    twice = f"{SAFE['JWT_SIGNING_KEYS']},{SAFE['JWT_SIGNING_KEYS']}"
+
+    ended = refused({**SAFE, "JWT_SIGNING_KEYS": twice}, ["web"])["web"]
+
+    assert (ended.returncode, told(ended)) == (1, ["JWT_SIGNING_KEYS"])
+    assert "number 1 again as number 2" in ended.stderr
+    assert SAFE["JWT_SIGNING_KEYS"][80:] not in ended.stderr
+
+
 def test_djangos_own_check_for_production_is_clean() -> None:
     ended = run([str(ROOT / "manage.py"), "check", "--deploy", "--fail-level", "WARNING"], SAFE)
 
