@@ -32,7 +32,7 @@ class Mailing:
     def __init__(self, log: Path, mailbox: Mailbox, queue: str) -> None:
         self.log = log
         self.mailbox = mailbox
-        self._celery = Celery(broker=queue)
+        self._queue = queue
 
     def mails_to(self, address: str) -> list[EmailMessage]:
         """What has come so far, the oldest first."""
@@ -49,9 +49,11 @@ class Mailing:
 
     def sweep(self) -> None:
         """Have the worker look for what the queue did not tell it, as beat does every ten seconds."""
-        with self._celery.connection_for_write() as connection:
+        celery = Celery(set_as_current=False)
+        # Named here: an address in this process's environment would go before one that Celery is given.
+        with celery.connection_for_write(self._queue) as connection:
             for task in SWEEPS:
-                self._celery.send_task(task, connection=connection)
+                celery.send_task(task, connection=connection)
 
     def wait_until_idle(self, web: Web) -> None:
         """Until nothing that is due is owed any more."""
