@@ -10,6 +10,7 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import F, QuerySet
 
 from accounts import opaque
 from accounts.errors import Refused
@@ -17,13 +18,14 @@ from accounts.models import Link, OutsideCall, User
 
 LASTS_S: Mapping[str, int] = {Link.Purpose.VERIFY: 24 * 3600, Link.Purpose.RESET: 30 * 60}
 
-# Calls are numbered as they are owed: a mail that was held up makes no link in place of a later one's.
+# Calls are numbered as they are owed: a mail that was held up makes no link in place of a later one's, and one that is
+# sent again, because its sender died, none in place of its own that was spent meanwhile.
 _PUT = """
 insert into accounts_link as known (user_id, purpose, hash, email_canonical, call_id, created_at, expires_at)
 values (%s, %s, %s, %s, %s, now(), now() + make_interval(secs => %s))
 on conflict (user_id, purpose) do update set hash = excluded.hash, email_canonical = excluded.email_canonical,
     call_id = excluded.call_id, created_at = excluded.created_at, expires_at = excluded.expires_at
-where known.call_id <= excluded.call_id
+where known.call_id < excluded.call_id or (known.call_id = excluded.call_id and known.expires_at > known.created_at)
 returning true
 """
 
@@ -42,7 +44,7 @@ class Found:
 
 
 def make(call: OutsideCall, user: User, purpose: str) -> str | None:
-    """The token for this mail, the same at each repeat, in place of an older link's. None if there is a later link."""
+    """The token for this mail, the same at each repeat, in place of an older's. None if it was spent, or a later one made."""
     token = opaque.derived_token("link", str(call.id))
     lasts_s = LASTS_S[purpose]
     with connection.cursor() as cursor:
@@ -62,16 +64,20 @@ def find(token: str, purpose: str, *, now: datetime) -> Found:
 def use(found: Found, user: User | None) -> User:
     """Spend the link, whose user the caller has locked, and give that user. Raises InvalidLink, then nothing was done.
 
-    Of two that use it at once the row's deletion lets one through.
+    Of two that use it at once the row lets one through.
     """
     if user is None or not user.is_active or user.email_canonical != found.email_canonical:
         raise InvalidLink
-    deleted, _ = Link.objects.filter(hash=found.hash).delete()
-    if not deleted:
+    if not _spend(Link.objects.filter(hash=found.hash)):
         raise InvalidLink
     return user
 
 
 def void(user: User, *purposes: str) -> None:
     """End the user's links of these purposes, in the caller's transaction."""
-    Link.objects.filter(user=user, purpose__in=purposes).delete()
+    _spend(Link.objects.filter(user=user, purpose__in=purposes))
+
+
+def _spend(found: QuerySet[Link]) -> int:
+    """Those that are spent by this: the row stays, without a time in which it is good."""
+    return found.filter(expires_at__gt=F("created_at")).update(expires_at=F("created_at"))

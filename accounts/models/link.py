@@ -7,10 +7,11 @@ from accounts.models.user import User
 
 
 class Link(models.Model):
-    """The one link of its purpose that a user has; a newer one takes its place, and using it deletes it.
+    """The one link of its purpose that a user has; a newer one takes its place.
 
     `hash` is that of the token, which is kept nowhere. `email_canonical` is the address that the link went to: it opens
-    nothing once the user has another. `call_id` is the mail's, whose repeats carry the same link.
+    nothing once the user has another. `call_id` is the mail's, whose repeats carry the same link. Spent or void, it
+    ends when it began (`expires_at` is `created_at`); the row stays, so that no repeat of the mail makes it anew.
     """
 
     class Purpose(models.TextChoices):

@@ -1,0 +1,313 @@
+"""S24: a mailed link is good for one use, for one thing, for a while; and wrong ones are all the same."""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from psycopg import sql
+
+from tests.acceptance.mailing import RESEND, RESET, Mailing, link_by
+from tests.acceptance.web import CHANGE_PASSWORD, PASSWORD, Answer, Call, Web, bearer
+
+NEW = "CANARY-pw-another-4712"
+INVALID = (400, "invalid-link")
+VERIFY, CONFIRM = "/api/v1/users/email/verify", "/api/v1/users/password/reset/confirm"
+
+
+@dataclass(frozen=True)
+class Purpose:
+    """Where a link of this purpose is asked for and used, and for how long it is good."""
+
+    asked_at: str
+    used_at: str
+    body: dict[str, str]
+    lasts: str
+
+    def use(self, token: str) -> Call:
+        return Call("POST", self.used_at, {"token": token, **self.body})
+
+
+PURPOSES = {
+    "verify": Purpose(RESEND, VERIFY, {}, "24 hours"),
+    "reset": Purpose(RESET, CONFIRM, {"new_password": NEW}, "30 minutes"),
+}
+
+
+@pytest.fixture(params=PURPOSES)
+def purpose(request: pytest.FixtureRequest) -> Purpose:
+    return PURPOSES[request.param]
+
+
+@pytest.fixture
+def opened(web: Web) -> dict[str, Any]:
+    """Somebody new, in a first session."""
+    return web.register()
+
+
+@pytest.fixture
+def link_for(web: Web, mailing: Mailing, opened: dict[str, Any]) -> Callable[[Purpose], str]:
+    """Has a link mailed to that somebody; gives its token."""
+    return lambda purpose: link_by(purpose.asked_at, web, mailing, opened["user"]["email"])
+
+
+LinkFor = Callable[[Purpose], str]
+
+
+def use(web: Web, purpose: Purpose, token: str) -> Answer:
+    call = purpose.use(token)
+    return web.call(call.method, call.path, call.body)
+
+
+def state_of(web: Web, user: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """All that a link can change."""
+    state = """
+        select password, email_verified, version,
+            (select count(*) from accounts_session where user_id = one.id and ended_at is null),
+            (select count(*) from events_outbox where key = one.id::text)
+        from accounts_user as one where id = %s
+    """
+    return web.sql(state, user["id"])
+
+
+# what a link does --------------------------------------------------------------------------------------------
+
+
+def test_a_verification_is_kept_and_published(web: Web, opened: dict[str, Any], link_for: LinkFor) -> None:
+    user = opened["user"]
+
+    answer = use(web, PURPOSES["verify"], link_for(PURPOSES["verify"]))
+
+    assert (answer.status, answer.body) == (204, b"")
+    now = web.me(opened["token"]).json
+    assert (user["email_verified"], now["email_verified"]) == (False, True)
+    assert now["version"] == user["version"] + 1
+    [event] = web.published(user["id"], "user.updated")
+    assert event.pop("at")
+    assert event == {"user_id": user["id"], "version": now["version"], "changes": {"email_verified": True}}
+
+
+def test_a_reset_sets_the_password_and_signs_nobody_in(web: Web, opened: dict[str, Any], link_for: LinkFor) -> None:
+    user = opened["user"]
+
+    answer = use(web, PURPOSES["reset"], link_for(PURPOSES["reset"]))
+
+    assert (answer.status, answer.body, answer.headers["Set-Cookie"]) == (204, b"", None)
+    assert web.sql("select count(*) from accounts_session where user_id = %s and ended_at is null", user["id"]) == [
+        (0,)
+    ]
+    assert [web.login(user["username"], word).status for word in (PASSWORD, NEW)] == [401, 200]
+    [event] = web.published(user["id"], "user.password_changed")
+    assert (event["how"], event["version"]) == ("reset", user["version"] + 1)
+
+
+def test_a_weak_password_leaves_the_link_as_it_was(web: Web, opened: dict[str, Any], link_for: LinkFor) -> None:
+    token, before = link_for(PURPOSES["reset"]), state_of(web, opened["user"])
+
+    for weak in ("short", opened["user"]["username"], opened["user"]["email"]):
+        answer = web.call("POST", CONFIRM, {"token": token, "new_password": weak})
+        assert (answer.status, answer.codes[0][0]) == (400, "/new_password")
+
+    assert state_of(web, opened["user"]) == before
+    assert use(web, PURPOSES["reset"], token).status == 204
+
+
+# one use, one purpose, for a while ---------------------------------------------------------------------------
+
+
+def test_a_link_is_good_for_one_use(web: Web, opened: dict[str, Any], link_for: LinkFor, purpose: Purpose) -> None:
+    token = link_for(purpose)
+
+    assert use(web, purpose, token).status == 204
+
+    after = state_of(web, opened["user"])
+    assert [use(web, purpose, token).told for _ in range(2)] == [INVALID] * 2
+    assert state_of(web, opened["user"]) == after
+
+
+def test_of_twenty_at_once_one_uses_it(web: Web, opened: dict[str, Any], link_for: LinkFor, purpose: Purpose) -> None:
+    token = link_for(purpose)
+
+    answers = web.race_to_the_end([purpose.use(token)] * 20)
+
+    assert sorted(answer.status for answer in answers) == [204] + [400] * 19
+    assert {answer.told for answer in answers if answer.status == 400} == {INVALID}
+    kinds = "select count(*) from events_outbox where key = %s and type in ('user.updated', 'user.password_changed')"
+    assert web.sql(kinds, opened["user"]["id"]) == [(1,)]
+
+
+def test_a_mail_that_is_repeated_does_not_bring_back_a_used_link(
+    web: Web, mailing: Mailing, opened: dict[str, Any], link_for: LinkFor
+) -> None:
+    purpose, address = PURPOSES["reset"], opened["user"]["email"]
+    token = link_for(purpose)
+    mailing.wait_until_idle(web)
+    mailed_by = "select call_id from accounts_link where user_id = %s and purpose = 'reset'"
+    [(call_id,)] = web.sql(mailed_by, opened["user"]["id"])
+    assert use(web, purpose, token).status == 204
+
+    # As if its sender had died before it could note that it was sent: then it is due once more.
+    web.sql(
+        "update accounts_outsidecall set settled_at = null, next_attempt_at = now(), email = %s where id = %s",
+        address,
+        call_id,
+    )
+    mailing.sweep()
+    mailing.wait_until_idle(web)
+
+    assert use(web, purpose, token).told == INVALID
+
+
+def test_a_newer_link_voids_the_older(web: Web, link_for: LinkFor, purpose: Purpose) -> None:
+    older, newer = link_for(purpose), link_for(purpose)
+
+    assert older != newer
+    assert use(web, purpose, older).told == INVALID
+    assert use(web, purpose, newer).status == 204
+
+
+def test_a_link_does_what_it_was_mailed_for_and_nothing_else(web: Web, link_for: LinkFor) -> None:
+    verify, reset = link_for(PURPOSES["verify"]), link_for(PURPOSES["reset"])
+
+    assert use(web, PURPOSES["reset"], verify).told == INVALID
+    assert use(web, PURPOSES["verify"], reset).told == INVALID
+    assert use(web, PURPOSES["verify"], verify).status == 204
+    assert use(web, PURPOSES["reset"], reset).status == 204
+
+
+def test_a_link_lasts_so_long_and_no_longer(
+    web: Web, opened: dict[str, Any], link_for: LinkFor, purpose: Purpose
+) -> None:
+    token, user_id = link_for(purpose), opened["user"]["id"]
+    lasts = "select expires_at - created_at = %s::interval from accounts_link where user_id = %s"
+    assert web.sql(lasts, purpose.lasts, user_id) == [(True,)]
+
+    age = "update accounts_link set created_at = created_at - %s::interval, expires_at = expires_at - %s::interval"
+    web.sql(f"{age} where user_id = %s", purpose.lasts, purpose.lasts, user_id)
+
+    assert use(web, purpose, token).told == INVALID
+
+
+# what voids it -----------------------------------------------------------------------------------------------
+
+
+def test_a_change_of_the_password_voids_links(
+    web: Web, opened: dict[str, Any], link_for: LinkFor, purpose: Purpose
+) -> None:
+    token = link_for(purpose)
+    body = {"current_password": PASSWORD, "new_password": "CANARY-pw-a-third-4713"}
+    assert web.call("POST", CHANGE_PASSWORD, body, **bearer(opened["token"])).status == 200
+
+    assert use(web, purpose, token).told == INVALID
+
+
+def test_a_reset_voids_the_other_link_too(web: Web, link_for: LinkFor) -> None:
+    verify, reset = link_for(PURPOSES["verify"]), link_for(PURPOSES["reset"])
+
+    assert use(web, PURPOSES["reset"], reset).status == 204
+    assert use(web, PURPOSES["verify"], verify).told == INVALID
+
+
+def test_another_address_voids_links(web: Web, opened: dict[str, Any], link_for: LinkFor, purpose: Purpose) -> None:
+    token, user_id = link_for(purpose), opened["user"]["id"]
+    address = f"new-{opened['user']['email']}"
+    web.unguarded("update accounts_user set email = %s, email_canonical = %s where id = %s", address, address, user_id)
+
+    assert use(web, purpose, token).told == INVALID
+
+
+@pytest.mark.parametrize("status", ["suspended", "pending_deletion", "deleted"])
+def test_links_are_void_while_their_user_is_barred(
+    web: Web, opened: dict[str, Any], link_for: LinkFor, purpose: Purpose, status: str
+) -> None:
+    token = link_for(purpose)
+    web.unguarded("update accounts_user set status = %s where id = %s", status, opened["user"]["id"])
+    before = state_of(web, opened["user"])
+
+    assert use(web, purpose, token).told == INVALID
+    assert state_of(web, opened["user"]) == before
+
+
+# looked at, guessed, stored ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_opening_a_link_changes_nothing(
+    web: Web, opened: dict[str, Any], link_for: LinkFor, purpose: Purpose, method: str
+) -> None:
+    token, before = link_for(purpose), state_of(web, opened["user"])
+    query = urlencode({"token": token, **purpose.body})
+    paths = [purpose.used_at, f"{purpose.used_at}?{query}", f"{purpose.used_at}/{token}", f"/reset-password?{query}"]
+    paths += [f"/verify-email?{query}", f"{purpose.asked_at}?{query}"]
+
+    answers = [web.call(method, path) for path in paths for _ in range(5)]
+
+    assert {answer.status for answer in answers} <= {404, 405}
+    assert state_of(web, opened["user"]) == before
+    assert use(web, purpose, token).status == 204
+
+
+def test_a_token_in_the_address_is_not_taken(web: Web, link_for: LinkFor, purpose: Purpose) -> None:
+    token = link_for(purpose)
+
+    answer = web.call("POST", f"{purpose.used_at}?token={token}", purpose.body)
+
+    assert answer.status == 400
+    assert answer.json["code"] == "validation-error"
+    assert use(web, purpose, token).status == 204
+
+
+def test_whatever_is_wrong_with_a_link_is_answered_the_same(
+    web: Web, opened: dict[str, Any], link_for: LinkFor, purpose: Purpose
+) -> None:
+    void, used = link_for(purpose), link_for(purpose)
+    assert use(web, purpose, used).status == 204
+    wrong = [
+        void, used, used[:-1], used + "A", used.swapcase(), "A" * 43, "x", "\u0430" * 43, "A" * 60_000, " ", "' or 1=1",
+        opened["refresh_token"], opened["token"],
+    ]  # fmt: skip
+
+    answers = [use(web, purpose, token) for token in wrong]
+
+    told = {(answer.status, re.sub(rb'"request_id": "[^"]+"', b"", answer.body)) for answer in answers}
+    assert len(told) == 1
+    assert answers[0].told == INVALID
+    assert "request_id" in answers[0].json
+    names = [[name for name in answer.headers if name != "Date"] for answer in answers]
+    assert [each for each in names if each != names[0]] == []
+
+
+def tables_with(web: Web, text: str) -> set[str]:
+    """Those of which a row, as text, has it."""
+    tables = web.sql("select relname from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace")
+    having = sql.SQL("select 1 from {} as one where strpos(one::text, %s) > 0")
+    return {name for (name,) in tables if web.sql(having.format(sql.Identifier(name)).as_string(), text)}
+
+
+def test_a_token_is_256_bits_and_stands_nowhere_but_as_its_hash(
+    web: Web, opened: dict[str, Any], link_for: LinkFor, purpose: Purpose
+) -> None:
+    token = link_for(purpose)
+
+    assert re.fullmatch(r"[A-Za-z0-9_-]{43}", token)
+    stored = web.sql("select encode(hash, 'hex') from accounts_link where user_id = %s", opened["user"]["id"])
+    assert stored == [(hashlib.sha256(token.encode()).hexdigest(),)]
+    assert tables_with(web, token) == set()
+    assert "accounts_user" in tables_with(web, opened["user"]["email"])
+
+
+def test_who_has_shown_the_address_gets_no_more_links_for_it(
+    web: Web, mailing: Mailing, opened: dict[str, Any], link_for: LinkFor
+) -> None:
+    address = opened["user"]["email"]
+    assert use(web, PURPOSES["verify"], link_for(PURPOSES["verify"])).status == 204
+
+    asked = web.call("POST", RESEND, {"email": address})
+
+    assert (asked.status, json.loads(asked.body)) == (202, {})
+    mailing.wait_until_idle(web)
+    assert len(mailing.mails_to(address)) == 1
