@@ -44,7 +44,7 @@ class Found:
 
 
 def make(call: OutsideCall, user: User, purpose: str) -> str | None:
-    """The token for this mail, the same at each repeat, in place of an older's. None if it was spent, or a later one made."""
+    """The token for this mail, the same at each repeat, in place of an older's. None once that is spent, or late."""
     token = opaque.derived_token("link", str(call.id))
     lasts_s = LASTS_S[purpose]
     with connection.cursor() as cursor:
