@@ -10,7 +10,8 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import F, QuerySet
+from django.db.models import QuerySet
+from django.db.models.functions import Now
 
 from accounts import opaque
 from accounts.errors import Refused
@@ -24,8 +25,8 @@ _PUT = """
 insert into accounts_link as known (user_id, purpose, hash, email_canonical, call_id, created_at, expires_at)
 values (%s, %s, %s, %s, %s, now(), now() + make_interval(secs => %s))
 on conflict (user_id, purpose) do update set hash = excluded.hash, email_canonical = excluded.email_canonical,
-    call_id = excluded.call_id, created_at = excluded.created_at, expires_at = excluded.expires_at
-where known.call_id < excluded.call_id or (known.call_id = excluded.call_id and known.expires_at > known.created_at)
+    call_id = excluded.call_id, created_at = excluded.created_at, expires_at = excluded.expires_at, spent_at = null
+where known.call_id < excluded.call_id or (known.call_id = excluded.call_id and known.spent_at is null)
 returning true
 """
 
@@ -54,7 +55,7 @@ def make(call: OutsideCall, user: User, purpose: str) -> str | None:
 
 def find(token: str, purpose: str, *, now: datetime) -> Found:
     """The link that this token opens; `use` decides. Raises InvalidLink."""
-    of_token = Link.objects.filter(hash=opaque.digest(token), purpose=purpose, expires_at__gt=now)
+    of_token = Link.objects.filter(hash=opaque.digest(token), purpose=purpose, spent_at=None, expires_at__gt=now)
     found = of_token.values_list("hash", "user_id", "email_canonical").first()
     if found is None:
         raise InvalidLink
@@ -79,5 +80,5 @@ def void(user: User, *purposes: str) -> None:
 
 
 def _spend(found: QuerySet[Link]) -> int:
-    """Those that are spent by this: the row stays, without a time in which it is good."""
-    return found.filter(expires_at__gt=F("created_at")).update(expires_at=F("created_at"))
+    """How many are spent by this."""
+    return found.filter(spent_at=None).update(spent_at=Now())

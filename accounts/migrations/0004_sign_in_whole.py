@@ -34,6 +34,7 @@ class Migration(migrations.Migration):
                 ('call_id', models.UUIDField()),
                 ('created_at', models.DateTimeField()),
                 ('expires_at', models.DateTimeField()),
+                ('spent_at', models.DateTimeField(null=True)),
             ],
         ),
         migrations.CreateModel(
