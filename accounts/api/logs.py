@@ -1,7 +1,7 @@
 """GET /users/me/login-log and /users/me/security-log, from `selectors`."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db.models import QuerySet
@@ -26,11 +26,13 @@ class MomentField(serializers.DateTimeField):
         """Raises FieldRefused."""
         try:
             moment = parse_datetime(value) if isinstance(value, str) else None
-        except ValueError:
-            moment = None
-        if moment is None or moment.tzinfo is None:
+            # In UTC, where the year 0 or 10000 is none that could be looked for.
+            in_utc = moment.astimezone(UTC) if moment and moment.tzinfo else None
+        except (ValueError, OverflowError):
+            in_utc = None
+        if in_utc is None:
             raise FieldRefused("invalid_time", "A time such as 2026-11-28T09:00:00Z.")
-        return moment
+        return in_utc
 
 
 class LogParameters(PageParameters):

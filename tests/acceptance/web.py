@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from http.client import HTTPMessage
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 from uuid import uuid4
 
 import psycopg
@@ -121,6 +122,18 @@ class Web:
 
     def me(self, access_token: str) -> Answer:
         return self.call("GET", ME, **bearer(access_token))
+
+    def read(self, path: str, token: str, **parameters: str) -> Answer:
+        """GET it, as who has this access token."""
+        query = f"?{urlencode(parameters)}" if parameters else ""
+        return self.call("GET", path + query, **bearer(token))
+
+    def listed(self, path: str, token: str, **parameters: str) -> list[dict[str, Any]]:
+        """The items of a page."""
+        answer = self.read(path, token, **parameters)
+        assert answer.status == 200, answer.body
+        items: list[dict[str, Any]] = answer.json["items"]
+        return items
 
     def published(self, user_id: str, event_type: str) -> list[dict[str, Any]]:
         """The data of this user's events of a type, the oldest first."""
