@@ -13,6 +13,8 @@ from tests.acceptance.serving import serving
 from tests.acceptance.web import Answer, Web
 from tests.waiting import LIMIT_S
 
+ASKED_BETWEEN = 12
+
 
 class Balancer:
     """Gives each request to the next instance of those that are in."""
@@ -20,6 +22,7 @@ class Balancer:
     def __init__(self) -> None:
         self._in = deque[Web]()
         self._under_way = Counter[int]()
+        self._answered = Counter[int]()
         self._changed = threading.Condition()
 
     def call(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
@@ -32,11 +35,21 @@ class Balancer:
         finally:
             with self._changed:
                 self._under_way[instance.port] -= 1
+                self._answered[instance.port] += 1
                 self._changed.notify_all()
 
     def take_in(self, instance: Web) -> None:
         with self._changed:
             self._in.append(instance)
+
+    def wait_until_each_answered(self, times: int) -> None:
+        """Return when each instance that is in has answered so often from now on."""
+        with self._changed:
+            before = self._answered.copy()
+            ports = [instance.port for instance in self._in]
+            assert self._changed.wait_for(
+                lambda: all(self._answered[port] - before[port] >= times for port in ports), LIMIT_S
+            )
 
     def take_out(self, instance: Web) -> None:
         """Return when nothing is under way to it."""
@@ -73,13 +86,17 @@ class Fleet:
                     ended.result()
 
     def restart(self, **settings: str) -> None:
-        """One after the other: out of the balancer, stopped, started with the new settings, ready, in again."""
+        """One after the other: out of the balancer, stopped, started with the new settings, ready, in again.
+
+        After each, both are asked for a while: the first has the new settings then, and the second the old ones.
+        """
         self._settings |= settings
         for instance in list(self.instances):
             self.balancer.take_out(instance)
             self.instances.remove(instance)
             self._stop()
             self._start()
+            self.balancer.wait_until_each_answered(ASKED_BETWEEN)
 
     def _stop(self) -> None:
         """The oldest one's end, which is not waited for: nobody asks it any more."""
