@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.acceptance.visiting import visitor
 from tests.acceptance.web import LOGIN, ME, PASSWORD, REGISTER, Answer, Call, Web, bearer
 
 MEMBERS = {"type", "title", "status", "detail", "instance", "code", "errors", "request_id"}
@@ -114,6 +115,17 @@ def test_a_cache_that_is_away_changes_nothing_and_is_told_once(web: Web) -> None
     assert answers[0].json == {**expected, "version": 1}
     # Each of the two workers tells it once.
     assert 1 <= times_told(web, "cache away") - told_before <= 2
+
+
+def test_a_cache_that_is_away_opens_no_door_to_guessing(guarded: Web) -> None:
+    eve, name = visitor(guarded), guarded.register()["user"]["username"]
+
+    with guarded.cache.refusing():
+        failed = eve.fails(name, 11)
+        right = eve.login(name)
+
+    assert failed == [401] * 10 + [429]
+    assert_problem(right, 429, "rate-limited")
 
 
 def not_ready(web: Web) -> Answer:
