@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from tests.acceptance.linking import CONFIRM, NEW
 from tests.acceptance.mailing import RESET, Mailing, link_by
 from tests.acceptance.web import (
     CHANGE_PASSWORD,
@@ -23,8 +24,6 @@ from tests.acceptance.web import (
 )
 from tests.waiting import wait_for
 
-CONFIRM = "/api/v1/users/password/reset/confirm"
-NEW = "CANARY-pw-another-4712"
 CHANGE = {"current_password": PASSWORD, "new_password": NEW}
 WAITING = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
 
@@ -64,7 +63,7 @@ def test_a_change_of_the_password_ends_all_other_sessions_and_renews_this_one(
     assert answer.json["session_id"] == first["session_id"]
     assert not alive(web, second)
     assert not alive(web, third)
-    assert web.refresh(first["refresh_token"]).status == 401
+    assert web.refresh(first["refresh_token"]).told == (401, "invalid-token")
     assert alive(web, answer.json)
     assert [web.login(first["user"]["username"], word).status for word in (PASSWORD, NEW)] == [401, 200]
 

@@ -9,13 +9,12 @@ from typing import Any
 
 import pytest
 
+from tests.acceptance.linking import CONFIRM, NEW, VERIFY
 from tests.acceptance.mailing import RESEND, RESET, Mailing, link_by
 from tests.acceptance.web import CHANGE_PASSWORD, LOGOUT, LOGOUT_ALL, ME, PASSWORD, REAUTHENTICATE, Call, Web, bearer
 from tests.waiting import wait_for
 
-VERIFY, CONFIRM = "/api/v1/users/email/verify", "/api/v1/users/password/reset/confirm"
 SESSIONS = "/api/v1/users/me/sessions"
-NEW = "CANARY-pw-another-4712"
 _GONE = """
 with tokens as (
     delete from accounts_refreshtoken where session_id in (select id from accounts_session where user_id = %(id)s)

@@ -1,41 +1,21 @@
 """S24: a mailed link is good for one use, for one thing, for a while; and wrong ones are all the same."""
 
 import hashlib
-import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 from psycopg import sql
 
-from tests.acceptance.mailing import RESEND, RESET, Mailing, link_by
-from tests.acceptance.web import CHANGE_PASSWORD, PASSWORD, Answer, Call, Web, bearer
+from tests.acceptance.linking import CONFIRM, NEW, PURPOSES, Purpose
+from tests.acceptance.mailing import RESEND, Mailing, link_by
+from tests.acceptance.web import CHANGE_PASSWORD, PASSWORD, Answer, Web, bearer
 
-NEW = "CANARY-pw-another-4712"
+Opened = dict[str, Any]
+
 INVALID = (400, "invalid-link")
-VERIFY, CONFIRM = "/api/v1/users/email/verify", "/api/v1/users/password/reset/confirm"
-
-
-@dataclass(frozen=True)
-class Purpose:
-    """Where a link of this purpose is asked for and used, and for how long it is good."""
-
-    asked_at: str
-    used_at: str
-    body: dict[str, str]
-    lasts: str
-
-    def use(self, token: str) -> Call:
-        return Call("POST", self.used_at, {"token": token, **self.body})
-
-
-PURPOSES = {
-    "verify": Purpose(RESEND, VERIFY, {}, "24 hours"),
-    "reset": Purpose(RESET, CONFIRM, {"new_password": NEW}, "30 minutes"),
-}
 
 
 @pytest.fixture(params=PURPOSES)
@@ -44,13 +24,13 @@ def purpose(request: pytest.FixtureRequest) -> Purpose:
 
 
 @pytest.fixture
-def opened(web: Web) -> dict[str, Any]:
+def opened(web: Web) -> Opened:
     """Somebody new, in a first session."""
     return web.register()
 
 
 @pytest.fixture
-def link_for(web: Web, mailing: Mailing, opened: dict[str, Any]) -> Callable[[Purpose], str]:
+def link_for(web: Web, mailing: Mailing, opened: Opened) -> Callable[[Purpose], str]:
     """Has a link mailed to that somebody; gives its token."""
     return lambda purpose: link_by(purpose.asked_at, web, mailing, opened["user"]["email"])
 
@@ -63,7 +43,7 @@ def use(web: Web, purpose: Purpose, token: str) -> Answer:
     return web.call(call.method, call.path, call.body)
 
 
-def state_of(web: Web, user: dict[str, Any]) -> list[tuple[Any, ...]]:
+def state_of(web: Web, user: Opened) -> list[tuple[Any, ...]]:
     """All that a link can change."""
     state = """
         select password, email_verified, version,
@@ -77,7 +57,7 @@ def state_of(web: Web, user: dict[str, Any]) -> list[tuple[Any, ...]]:
 # what a link does --------------------------------------------------------------------------------------------
 
 
-def test_a_verification_is_kept_and_published(web: Web, opened: dict[str, Any], link_for: LinkFor) -> None:
+def test_a_verification_is_kept_and_published(web: Web, opened: Opened, link_for: LinkFor) -> None:
     user = opened["user"]
 
     answer = use(web, PURPOSES["verify"], link_for(PURPOSES["verify"]))
@@ -91,7 +71,7 @@ def test_a_verification_is_kept_and_published(web: Web, opened: dict[str, Any], 
     assert event == {"user_id": user["id"], "version": now["version"], "changes": {"email_verified": True}}
 
 
-def test_a_reset_sets_the_password_and_signs_nobody_in(web: Web, opened: dict[str, Any], link_for: LinkFor) -> None:
+def test_a_reset_sets_the_password_and_signs_nobody_in(web: Web, opened: Opened, link_for: LinkFor) -> None:
     user = opened["user"]
 
     answer = use(web, PURPOSES["reset"], link_for(PURPOSES["reset"]))
@@ -105,7 +85,7 @@ def test_a_reset_sets_the_password_and_signs_nobody_in(web: Web, opened: dict[st
     assert (event["how"], event["version"]) == ("reset", user["version"] + 1)
 
 
-def test_a_weak_password_leaves_the_link_as_it_was(web: Web, opened: dict[str, Any], link_for: LinkFor) -> None:
+def test_a_weak_password_leaves_the_link_as_it_was(web: Web, opened: Opened, link_for: LinkFor) -> None:
     token, before = link_for(PURPOSES["reset"]), state_of(web, opened["user"])
 
     for weak in ("short", opened["user"]["username"], opened["user"]["email"]):
@@ -119,7 +99,7 @@ def test_a_weak_password_leaves_the_link_as_it_was(web: Web, opened: dict[str, A
 # one use, one purpose, for a while ---------------------------------------------------------------------------
 
 
-def test_a_link_is_good_for_one_use(web: Web, opened: dict[str, Any], link_for: LinkFor, purpose: Purpose) -> None:
+def test_a_link_is_good_for_one_use(web: Web, opened: Opened, link_for: LinkFor, purpose: Purpose) -> None:
     token = link_for(purpose)
 
     assert use(web, purpose, token).status == 204
@@ -129,7 +109,7 @@ def test_a_link_is_good_for_one_use(web: Web, opened: dict[str, Any], link_for: 
     assert state_of(web, opened["user"]) == after
 
 
-def test_of_twenty_at_once_one_uses_it(web: Web, opened: dict[str, Any], link_for: LinkFor, purpose: Purpose) -> None:
+def test_of_twenty_at_once_one_uses_it(web: Web, opened: Opened, link_for: LinkFor, purpose: Purpose) -> None:
     token = link_for(purpose)
 
     answers = web.race_to_the_end([purpose.use(token)] * 20)
@@ -141,7 +121,7 @@ def test_of_twenty_at_once_one_uses_it(web: Web, opened: dict[str, Any], link_fo
 
 
 def test_a_mail_that_is_repeated_does_not_bring_back_a_used_link(
-    web: Web, mailing: Mailing, opened: dict[str, Any], link_for: LinkFor
+    web: Web, mailing: Mailing, opened: Opened, link_for: LinkFor
 ) -> None:
     purpose, address = PURPOSES["reset"], opened["user"]["email"]
     token = link_for(purpose)
@@ -179,9 +159,7 @@ def test_a_link_does_what_it_was_mailed_for_and_nothing_else(web: Web, link_for:
     assert use(web, PURPOSES["reset"], reset).status == 204
 
 
-def test_a_link_lasts_so_long_and_no_longer(
-    web: Web, opened: dict[str, Any], link_for: LinkFor, purpose: Purpose
-) -> None:
+def test_a_link_lasts_so_long_and_no_longer(web: Web, opened: Opened, link_for: LinkFor, purpose: Purpose) -> None:
     token, user_id = link_for(purpose), opened["user"]["id"]
     lasts = "select expires_at - created_at = %s::interval from accounts_link where user_id = %s"
     assert web.sql(lasts, purpose.lasts, user_id) == [(True,)]
@@ -195,9 +173,7 @@ def test_a_link_lasts_so_long_and_no_longer(
 # what voids it -----------------------------------------------------------------------------------------------
 
 
-def test_a_change_of_the_password_voids_links(
-    web: Web, opened: dict[str, Any], link_for: LinkFor, purpose: Purpose
-) -> None:
+def test_a_change_of_the_password_voids_links(web: Web, opened: Opened, link_for: LinkFor, purpose: Purpose) -> None:
     token = link_for(purpose)
     body = {"current_password": PASSWORD, "new_password": "CANARY-pw-a-third-4713"}
     assert web.call("POST", CHANGE_PASSWORD, body, **bearer(opened["token"])).status == 200
@@ -212,7 +188,7 @@ def test_a_reset_voids_the_other_link_too(web: Web, link_for: LinkFor) -> None:
     assert use(web, PURPOSES["verify"], verify).told == INVALID
 
 
-def test_another_address_voids_links(web: Web, opened: dict[str, Any], link_for: LinkFor, purpose: Purpose) -> None:
+def test_another_address_voids_links(web: Web, opened: Opened, link_for: LinkFor, purpose: Purpose) -> None:
     token, user_id = link_for(purpose), opened["user"]["id"]
     address = f"new-{opened['user']['email']}"
     web.unguarded("update accounts_user set email = %s, email_canonical = %s where id = %s", address, address, user_id)
@@ -222,7 +198,7 @@ def test_another_address_voids_links(web: Web, opened: dict[str, Any], link_for:
 
 @pytest.mark.parametrize("status", ["suspended", "pending_deletion", "deleted"])
 def test_links_are_void_while_their_user_is_barred(
-    web: Web, opened: dict[str, Any], link_for: LinkFor, purpose: Purpose, status: str
+    web: Web, opened: Opened, link_for: LinkFor, purpose: Purpose, status: str
 ) -> None:
     token = link_for(purpose)
     web.unguarded("update accounts_user set status = %s where id = %s", status, opened["user"]["id"])
@@ -237,7 +213,7 @@ def test_links_are_void_while_their_user_is_barred(
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_opening_a_link_changes_nothing(
-    web: Web, opened: dict[str, Any], link_for: LinkFor, purpose: Purpose, method: str
+    web: Web, opened: Opened, link_for: LinkFor, purpose: Purpose, method: str
 ) -> None:
     token, before = link_for(purpose), state_of(web, opened["user"])
     query = urlencode({"token": token, **purpose.body})
@@ -262,7 +238,7 @@ def test_a_token_in_the_address_is_not_taken(web: Web, link_for: LinkFor, purpos
 
 
 def test_whatever_is_wrong_with_a_link_is_answered_the_same(
-    web: Web, opened: dict[str, Any], link_for: LinkFor, purpose: Purpose
+    web: Web, opened: Opened, link_for: LinkFor, purpose: Purpose
 ) -> None:
     void, used = link_for(purpose), link_for(purpose)
     assert use(web, purpose, used).status == 204
@@ -289,7 +265,7 @@ def tables_with(web: Web, text: str) -> set[str]:
 
 
 def test_a_token_is_256_bits_and_stands_nowhere_but_as_its_hash(
-    web: Web, opened: dict[str, Any], link_for: LinkFor, purpose: Purpose
+    web: Web, opened: Opened, link_for: LinkFor, purpose: Purpose
 ) -> None:
     token = link_for(purpose)
 
@@ -301,13 +277,13 @@ def test_a_token_is_256_bits_and_stands_nowhere_but_as_its_hash(
 
 
 def test_who_has_shown_the_address_gets_no_more_links_for_it(
-    web: Web, mailing: Mailing, opened: dict[str, Any], link_for: LinkFor
+    web: Web, mailing: Mailing, opened: Opened, link_for: LinkFor
 ) -> None:
     address = opened["user"]["email"]
     assert use(web, PURPOSES["verify"], link_for(PURPOSES["verify"])).status == 204
 
     asked = web.call("POST", RESEND, {"email": address})
 
-    assert (asked.status, json.loads(asked.body)) == (202, {})
+    assert (asked.status, asked.json) == (202, {})
     mailing.wait_until_idle(web)
     assert len(mailing.mails_to(address)) == 1
