@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks api")
-    parser.add_argument("--quick", action="store_true", help="little of everything, in about a minute")
+    parser.add_argument("--quick", action="store_true", help="little of everything, in a minute or two")
     return parser
 
 

@@ -1,1 +1,1 @@
-"""What several benchmarks stand on: parts and topics, processes, records, waiting, and what repeats amount to."""
+"""What several benchmarks stand on: parts and topics, processes, records, requests, waiting, what repeats amount to."""
