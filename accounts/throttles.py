@@ -15,7 +15,8 @@ from accounts.conf import AccountsSettings, Window
 from accounts.errors import Refused
 
 # Sorted, so that two that count the same things wait for each other and never deadlock. A crash of the database may
-# lose the last moment's counts: waiting for its disk at each attempt would cost more than that.
+# lose the last moment's counts: waiting for its disk at each attempt would cost more than that. What is left of a
+# window is told by the clock: who waited began before the window, which would seem longer than it is.
 _COUNT = """
 insert into accounts_throttle as counted (key, count, ends_at)
 select key, 1, now() + make_interval(secs => within_s)
@@ -25,7 +26,7 @@ order by key
 on conflict (key) do update set
     count = case when counted.ends_at <= now() then 1 else counted.count + 1 end,
     ends_at = case when counted.ends_at <= now() then excluded.ends_at else counted.ends_at end
-returning key, count, greatest(1, ceil(extract(epoch from ends_at - now())))::int
+returning key, count, greatest(1, ceil(extract(epoch from ends_at - clock_timestamp())))::int
 """
 
 
