@@ -44,7 +44,8 @@ NOTICES = {
 # Where in the operator's pages a link leads; the token follows the `#`, which no browser sends on.
 PAGES: Mapping[str, str] = {Link.Purpose.VERIFY: "verify-email", Link.Purpose.RESET: "reset-password"}
 
-_ONE_ADDRESS = re.compile(r"[^\s@,;:<>()\[\]\\\"]+@[^\s@,;:<>()\[\]\\\"]+")
+# Nor with an encoded word (RFC 2047) in it, which Django would decode: the mail would go to another mailbox.
+_ONE_ADDRESS = re.compile(r"(?!.*=\?)[^\s@,;:<>()\[\]\\\"]+@[^\s@,;:<>()\[\]\\\"]+")
 _STARTS_A_LINK = re.compile(r"[.:/@\u3002\uff0e\uff61]")
 _BREAK = "\u200b"
 _CLOSING = 421  # RFC 5321, 3.8: the server ends the connection, whatever it was asked
