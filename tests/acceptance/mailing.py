@@ -39,7 +39,9 @@ class Mailing:
         return [mail for mail in self.mailbox.mails() if mail["X-Envelope-To"] == address]
 
     def wait_for_mails(self, address: str, count: int = 1) -> list[EmailMessage]:
-        """Once so many have come."""
+        """Once so many have come, of what is owed already or by an event to come."""
+        # The web keeps quiet for some seconds where its queue was away, in a test before this one maybe.
+        self.sweep()
         wait_for(lambda: len(self.mails_to(address)) >= count)
         return self.mails_to(address)
 

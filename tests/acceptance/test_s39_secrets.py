@@ -137,6 +137,7 @@ def tell_the_story(web: Web, mailing: Mailing, secrets: Secrets) -> dict[str, st
     body = {"current_password": PASSWORD, "new_password": "CANARY-pw-changed"}
     secrets.keep("changed", web.call("POST", CHANGE, body, **bearer(again["token"])).json)
     assert web.call("POST", RESET, {"email": user["email"]}).status == 202
+    mailing.sweep()
     wait_for(lambda: "Set a new password" in [mail["Subject"] for mail in mailing.mails_to(user["email"])])
     [reset] = [mail for mail in mailing.mails_to(user["email"]) if mail["Subject"] == "Set a new password"]
     secrets.mailed["reset"] = re.findall(r"#token=([\w-]+)", reset.get_content())[0]
