@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from accounts.api.client import client_of
 from accounts.models import User
-from accounts.services.opening import InvalidCredentials, authenticate
+from accounts.services.credentials import InvalidCredentials, authenticate, forget_failures
 from accounts.throttles import RateLimited
 
 
@@ -29,4 +29,7 @@ class CanonicalNameBackend(ModelBackend):
             user = authenticate(identifier=username or "", password=password or "", client=client, now=now)
         except (InvalidCredentials, RateLimited):
             return None
-        return user if self.user_can_authenticate(user) else None
+        if not self.user_can_authenticate(user):
+            return None
+        forget_failures(user, client)
+        return user

@@ -38,13 +38,14 @@ THROTTLES: Mapping[str, tuple[Window, ...]] = {
     "mail-recipient": (Window(3, 3600), Window(10, 24 * 3600)),
     "mail-address": (Window(20, 3600),),
 }
-_LEAST = {
-    "ACCESS_TTL_S": 1,
-    "REFRESH_IDLE_S": 1,
-    "REFRESH_ABSOLUTE_S": 1,
-    "REFRESH_GRACE_S": 0,
-    "PASSWORD_HASHES_AT_ONCE": 1,
-    "PASSWORD_MIN_LENGTH": PASSWORD_LEAST,
+_A_DAY_S = 24 * 3600
+_LEAST_AND_MOST = {
+    "ACCESS_TTL_S": (1, _A_DAY_S),
+    "REFRESH_IDLE_S": (1, 3650 * _A_DAY_S),
+    "REFRESH_ABSOLUTE_S": (1, 3650 * _A_DAY_S),
+    "REFRESH_GRACE_S": (0, 3600),
+    "PASSWORD_HASHES_AT_ONCE": (1, 256),
+    "PASSWORD_MIN_LENGTH": (PASSWORD_LEAST, 128),
 }
 _QUOTA = re.compile(r"(?P<name>[a-z-]+)=(?P<windows>\d{1,9}/\d{1,9}(\+\d{1,9}/\d{1,9})*)")
 
@@ -69,7 +70,7 @@ class AccountsSettings:
     """All of ACCOUNTS. `jwt_signing_keys`: each a file path or the base64 of a PKCS#8 Ed25519 PEM."""
 
     public_url: str
-    redis_url: str
+    redis_url: str = field(repr=False)
     jwt_signing_keys: tuple[str, ...] = field(repr=False)
     access_ttl_s: int = 300
     password_min_length: int = PASSWORD_LEAST
@@ -133,10 +134,10 @@ class AccountsSettings:
             yield Problem("TRUSTED_PROXIES", allowed, repr(",".join(self.trusted_proxies)))
 
     def _wrong_numbers(self) -> Iterable[Problem]:
-        for name, least in _LEAST.items():
+        for name, (least, most) in _LEAST_AND_MOST.items():
             number = getattr(self, name.lower())
-            if number < least:
-                yield Problem(name, f"{least} or more", str(number))
+            if not least <= number <= most:
+                yield Problem(name, f"{least} to {most}", str(number))
 
     def _wrong_throttles(self) -> Iterable[Problem]:
         try:

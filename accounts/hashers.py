@@ -5,17 +5,18 @@ Source of the parameters: OWASP Password Storage Cheat Sheet (19 MiB, t=2, p=1).
 """
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import cache
-from threading import BoundedSemaphore
+from typing import TypeVar
 
 from django.contrib.auth.hashers import Argon2PasswordHasher
 from django.db import connection
 
 from accounts.conf import AccountsSettings
 from accounts.errors import Busy
+
+R = TypeVar("R")
 
 PASSWORD_MOST = 256
 WAIT_S = 2.0
@@ -39,41 +40,32 @@ class Argon2idHasher(Argon2PasswordHasher):
         """The hash to store. Raises ValueError over 256 characters, HashingBusy."""
         if len(password) > PASSWORD_MOST:
             raise ValueError(f"a password has at most {PASSWORD_MOST} characters")
-        with _turn_to_hash():
-            return _hash_threads().submit(super().encode, unicodedata.normalize("NFKC", password), salt).result()
+        return _in_turn(super().encode, unicodedata.normalize("NFKC", password), salt)
 
     def verify(self, password: str, encoded: str) -> bool:
         """Whether it is right; one hash run whatever the length. Raises HashingBusy."""
         fits = len(password) <= PASSWORD_MOST
-        looked_at = unicodedata.normalize("NFKC", password if fits else "")
-        with _turn_to_hash():
-            return _hash_threads().submit(super().verify, looked_at, encoded).result() and fits
+        return _in_turn(super().verify, unicodedata.normalize("NFKC", password if fits else ""), encoded) and fits
 
 
-@contextmanager
-def _turn_to_hash() -> Iterator[None]:
-    """One of the process's PASSWORD_HASHES_AT_ONCE turns. Raises HashingBusy.
+def _in_turn(run: Callable[[str, str], R], *given: str) -> R:
+    """What a hash run gives; those who wait for theirs come in their order. Raises HashingBusy.
 
     Each run takes 19 MiB and a core: a burst of sign-ins queues instead of taking the machine.
     """
     if not connection.in_atomic_block:
         # Who waits for a turn holds none of the few database connections.
         connection.close()
-    turns = _turns()
-    if not turns.acquire(timeout=WAIT_S):
-        raise HashingBusy
+    turn = _hash_threads().submit(run, *given)
     try:
-        yield
-    finally:
-        turns.release()
+        return turn.result(timeout=WAIT_S)
+    except TimeoutError:
+        if turn.cancel():
+            raise HashingBusy from None
+        return turn.result()
 
 
 @cache
 def _hash_threads() -> ThreadPoolExecutor:
     # A thread keeps the memory of a run for its next one; were it each request's own, all would keep 19 MiB.
     return ThreadPoolExecutor(AccountsSettings.current().password_hashes_at_once, thread_name_prefix="hash")
-
-
-@cache
-def _turns() -> BoundedSemaphore:
-    return BoundedSemaphore(AccountsSettings.current().password_hashes_at_once)

@@ -7,6 +7,7 @@ that comes back, and use it in the transaction of what it allows. Stored is the 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from django.db import connection
@@ -17,16 +18,28 @@ from accounts import opaque
 from accounts.errors import Refused
 from accounts.models import Link, OutsideCall, User
 
-LASTS_S: Mapping[str, int] = {Link.Purpose.VERIFY: 24 * 3600, Link.Purpose.RESET: 30 * 60}
 
-# Calls are numbered as they are owed: a mail that was held up makes no link in place of a later one's, and one that is
-# sent again, because its sender died, none in place of its own that was spent meanwhile.
+class Lasts(NamedTuple):
+    """How long a link is good, for the database and for a person."""
+
+    seconds: int
+    words: str
+
+
+LASTS: Mapping[str, Lasts] = {
+    Link.Purpose.VERIFY: Lasts(24 * 3600, "24 hours"),
+    Link.Purpose.RESET: Lasts(30 * 60, "30 minutes"),
+}
+
+# A mail that was held up makes no link in place of one that was asked for later; and one that is sent again, because
+# its sender died, none in place of its own that was spent meanwhile.
 _PUT = """
-insert into accounts_link as known (user_id, purpose, hash, email_canonical, call_id, created_at, expires_at)
-values (%s, %s, %s, %s, %s, now(), now() + make_interval(secs => %s))
+insert into accounts_link as known (user_id, purpose, hash, email_canonical, call_id, asked_at, created_at, expires_at)
+values (%s, %s, %s, %s, %s, %s, now(), now() + make_interval(secs => %s))
 on conflict (user_id, purpose) do update set hash = excluded.hash, email_canonical = excluded.email_canonical,
-    call_id = excluded.call_id, created_at = excluded.created_at, expires_at = excluded.expires_at, spent_at = null
-where known.call_id < excluded.call_id or (known.call_id = excluded.call_id and known.spent_at is null)
+    call_id = excluded.call_id, asked_at = excluded.asked_at, created_at = excluded.created_at,
+    expires_at = excluded.expires_at, spent_at = null
+where known.asked_at < excluded.asked_at or (known.call_id = excluded.call_id and known.spent_at is null)
 returning true
 """
 
@@ -47,9 +60,9 @@ class Found:
 def make(call: OutsideCall, user: User, purpose: str) -> str | None:
     """The token for this mail, the same at each repeat, in place of an older's. None once that is spent, or late."""
     token = opaque.derived_token("link", str(call.id))
-    lasts_s = LASTS_S[purpose]
+    of_user = user.pk, purpose, opaque.digest(token), user.email_canonical
     with connection.cursor() as cursor:
-        cursor.execute(_PUT, [user.pk, purpose, opaque.digest(token), user.email_canonical, call.id, lasts_s])
+        cursor.execute(_PUT, (*of_user, call.id, call.created_at, LASTS[purpose].seconds))
         return token if cursor.fetchone() else None
 
 

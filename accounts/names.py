@@ -48,8 +48,8 @@ _ONE_SCRIPT = regex.compile("(?V1)" + "|".join(rf"[{_letters(scripts)}0-9._-]+" 
 _BEGINNING = regex.compile(r"[\p{L}0-9]")
 _NOT_IN_DISPLAY_NAME = regex.compile(r"[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\p{Bidi_Control}\ufeff]")
 _LOCALE = regex.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
-# Percent and bang once told mail servers to pass a message on.
-_ROUTING = regex.compile(r"[%!]")
+# Percent and bang once told mail servers to pass a message on; an encoded word reads as another address (RFC 2047).
+_ROUTING = regex.compile(r"[%!]|=\?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +132,11 @@ def canonical_identifier(typed: str) -> str | None:
     """
     if len(typed) > TYPED_MOST:
         return None
-    text = canonical_text(typed.strip())
+    text = unicodedata.normalize("NFKC", typed).strip()
     if "@" not in text:
-        return text
+        return canonical_text(text)
     try:
+        # Not folded before: a domain has a folding of its own.
         return parse_email(text).canonical
     except FieldRefused:
         return None

@@ -7,21 +7,20 @@ that it need not be kept. What is counted or compared but not to be read in the 
 import hashlib
 import secrets
 
+from django.core.signing import b64_encode
 from django.utils.crypto import salted_hmac
-
-from accounts.keys import base64url
 
 TOKEN_BYTES = 32
 
 
 def random_token() -> str:
     """256 random bits in 43 characters that may stand in a URL."""
-    return base64url(secrets.token_bytes(TOKEN_BYTES))
+    return secrets.token_urlsafe(TOKEN_BYTES)
 
 
 def derived_token(purpose: str, *parts: str) -> str:
     """The token that belongs to these parts: the same each time, and only this server can tell it."""
-    return base64url(_hmac(purpose, *parts))
+    return b64_encode(keyed(purpose, *parts)).decode()
 
 
 def digest(token: str) -> bytes:
@@ -31,10 +30,6 @@ def digest(token: str) -> bytes:
 
 def keyed(purpose: str, *parts: str) -> bytes:
     """A hash that tells equal from unequal to this server alone: guesses cannot be tried on it elsewhere."""
-    return _hmac(purpose, *parts)
-
-
-def _hmac(purpose: str, *parts: str) -> bytes:
     # Each part with its length: ("ab", "c") and ("a", "bc") are two things.
     text = "".join(f"{len(part)}:{part}" for part in parts)
     return salted_hmac(f"accounts.{purpose}", text, algorithm="sha256").digest()

@@ -1,7 +1,8 @@
 """The rule for new passwords and the one way to verify one; every door uses both.
 
-Inputs of the API and `createsuperuser` ask `refuse_weak` before a service sets a password; `services.sign_in` asks
-`is_right`. The hashing itself is `hashers`, the operator's list of breached ones is `breached`.
+Inputs of the API, `createsuperuser` and `services.passwords` ask `refuse_weak` and `refuse_personal` before one is
+set; `services.credentials` asks `is_right`. The hashing itself is `hashers`, the operator's list of breached ones is
+`breached`.
 Source: NIST SP 800-63B-4, 3.1.1.2 (length and lists, no rules of composition).
 """
 
@@ -32,12 +33,8 @@ NOBODYS_HASH = (
 )
 
 
-def refuse_weak(password: str, *, names: Sequence[str] = ()) -> None:
-    """Raises FieldRefused for the first rule that it breaks: length in code points, runs, lists, then `names`.
-
-    `names` are the user's username and e-mail address, as typed. They come last, so that a door which asks once
-    without them and once with them tells the same as one that asks once.
-    """
+def refuse_weak(password: str) -> None:
+    """Raises FieldRefused for the first rule that it breaks: length in code points, runs, lists."""
     settings = AccountsSettings.current()
     _refuse_length(password, settings.password_min_length)
     canonical = canonical_text(password)
@@ -47,6 +44,11 @@ def refuse_weak(password: str, *, names: Sequence[str] = ()) -> None:
         raise FieldRefused("password_common", "One of the most common passwords.")
     if settings.password_breached_file and breached.is_listed(_forms(password), settings.password_breached_file):
         raise FieldRefused("password_breached", "Known from a breach.")
+
+
+def refuse_personal(password: str, names: Sequence[str]) -> None:
+    """Raises FieldRefused for a password with the user's username or e-mail address in it, which are given as typed."""
+    canonical = canonical_text(password)
     if any(word in canonical for word in _personal_words(names)):
         raise FieldRefused("password_personal", "Without your username, your e-mail address or this service's name.")
 

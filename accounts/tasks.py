@@ -8,6 +8,7 @@ from uuid import UUID
 from celery import shared_task
 from django.utils import timezone
 
+from accounts import retention
 from accounts.outside import attempts
 from accounts.services import registration
 
@@ -33,6 +34,12 @@ def complete_registration(registration_id: str) -> None:
 
 @shared_task(expires=60)
 def sweep_registrations() -> None:
-    """Complete those that the queue lost."""
+    """Ask again for those that the queue lost, each by a task of its own."""
     for registration_id in registration.waiting():
-        registration.complete(registration_id, now=timezone.now())
+        complete_registration.delay(str(registration_id))
+
+
+@shared_task(expires=3600)
+def prune() -> None:
+    """Delete what is kept for a while and has been."""
+    retention.prune()

@@ -1,8 +1,8 @@
 """Quotas: how often something may be tried, counted before it is done.
 
-Services call `count` first of all; who is over a quota is refused and nothing is counted. The counts are PostgreSQL's,
-by one upsert in a transaction of its own: it is exact however many try at once, and needs no cache. What is counted
-(names, addresses) stands there as a keyed hash.
+Services and `outside.notices` call `count` first of all; who is over a quota is refused, and nothing is counted. The
+counts are PostgreSQL's, by one upsert in a transaction of its own: it is exact however many try at once, and needs no
+cache. What is counted (names, addresses) stands there as a keyed hash.
 """
 
 from collections.abc import Mapping
@@ -21,12 +21,18 @@ _COUNT = """
 insert into accounts_throttle as counted (key, count, ends_at)
 select key, 1, now() + make_interval(secs => within_s)
 from unnest(%s::text[], %s::int[]) as asked(key, within_s),
-    (select set_config('synchronous_commit', 'off', true)) as soon
+    (select set_config('synchronous_commit', coalesce(%s, current_setting('synchronous_commit')), true)) as soon
 order by key
 on conflict (key) do update set
     count = case when counted.ends_at <= now() then 1 else counted.count + 1 end,
     ends_at = case when counted.ends_at <= now() then excluded.ends_at else counted.ends_at end
 returning key, count, greatest(1, ceil(extract(epoch from ends_at - clock_timestamp())))::int
+"""
+
+# In the same order as above.
+_FORGET = """
+with asked as materialized (select key from accounts_throttle where key = any(%s) order by key for update)
+delete from accounts_throttle where key in (select key from asked)
 """
 
 
@@ -51,8 +57,10 @@ class RateLimited(Refused):
 def count(subjects: Mapping[str, str]) -> None:
     """Count one try for each quota's subject, or for none of them. Raises RateLimited."""
     asked = {_key(name, window, subject): (name, window) for name, window, subject in _windows(subjects)}
+    # Within another transaction it is that one's to say how its commit goes.
+    commit = None if connection.in_atomic_block else "off"
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(_COUNT, [list(asked), [window.within_s for _, window in asked.values()]])
+        cursor.execute(_COUNT, [list(asked), [window.within_s for _, window in asked.values()], commit])
         counted = cursor.fetchall()
         over = [
             Over(asked[key][0], asked[key][1].most, asked[key][1].within_s, again_in_s)
@@ -65,9 +73,9 @@ def count(subjects: Mapping[str, str]) -> None:
 
 def forget(subjects: Mapping[str, str]) -> None:
     """Begin these counts anew, in the caller's transaction."""
-    keys = sorted(_key(name, window, subject) for name, window, subject in _windows(subjects))
+    keys = [_key(name, window, subject) for name, window, subject in _windows(subjects)]
     with connection.cursor() as cursor:
-        cursor.execute("delete from accounts_throttle where key = any(%s)", [keys])
+        cursor.execute(_FORGET, [keys])
 
 
 def _windows(subjects: Mapping[str, str]) -> list[tuple[str, Window, str]]:

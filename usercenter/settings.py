@@ -192,6 +192,7 @@ CELERY_BEAT_SCHEDULER = "celery.beat.Scheduler"  # keeps no file: every entry ma
 CELERY_BEAT_SCHEDULE = {
     "sweep-outside-calls": {"task": "accounts.tasks.sweep_outside_calls", "schedule": 10.0},
     "sweep-registrations": {"task": "accounts.tasks.sweep_registrations", "schedule": 10.0},
+    "prune-accounts": {"task": "accounts.tasks.prune", "schedule": 3600.0},
     "prune-outbox": {"task": "usercenter.tasks.prune_outbox", "schedule": 900.0},
     "prune-inbox": {"task": "usercenter.tasks.prune_inbox", "schedule": 900.0},
 }

@@ -4,6 +4,7 @@ A cursor is that place, signed for the caller, the path and the filters: another
 """
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlencode
@@ -18,6 +19,7 @@ from accounts.api.inputs import FieldError, InputRefused, NoParameters, Text
 from accounts.errors import FieldRefused
 
 PAGE_SIZE, PAGE_SIZE_MOST = 25, 100
+_PAGE_SIZE = re.compile(r"[1-9][0-9]?|100")
 
 
 class PageSize(serializers.IntegerField):
@@ -25,7 +27,7 @@ class PageSize(serializers.IntegerField):
 
     def to_internal_value(self, data: Any) -> int:
         """Digits alone. Raises FieldRefused."""
-        if not (isinstance(data, str) and data.isascii() and data.isdigit() and 1 <= int(data[:4]) <= PAGE_SIZE_MOST):
+        if not isinstance(data, str) or not _PAGE_SIZE.fullmatch(data):
             raise FieldRefused("invalid_page_size", f"1 to {PAGE_SIZE_MOST}.", min=1, max=PAGE_SIZE_MOST)
         return int(data)
 

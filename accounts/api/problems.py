@@ -19,7 +19,8 @@ from accounts import links, observe, selectors, throttles, tokens
 from accounts.api import inputs, parsers
 from accounts.conf import AccountsSettings
 from accounts.errors import Busy
-from accounts.services import idempotency, opening, registration, sessions
+from accounts.models import session
+from accounts.services import credentials, idempotency, registration, sessions
 
 MEDIA_TYPE = "application/problem+json"
 ERRORS_MOST = 50
@@ -93,12 +94,12 @@ ANSWERS: Mapping[type[Exception], Answer] = {
     registration.EmailTaken: Answer(
         "email-taken", errors=(inputs.FieldError("/email", "email_taken", "This e-mail address is taken."),)
     ),
-    opening.InvalidCredentials: Answer("invalid-credentials", headers=_BEARER),
-    opening.AccountSuspended: Answer("account-suspended"),
-    opening.AccountPendingDeletion: Answer("account-pending-deletion"),
+    credentials.InvalidCredentials: Answer("invalid-credentials", headers=_BEARER),
+    credentials.AccountSuspended: Answer("account-suspended"),
+    credentials.AccountPendingDeletion: Answer("account-pending-deletion"),
     tokens.InvalidToken: Answer("invalid-token", headers=_BEARER_INVALID),
     tokens.TokenExpired: Answer("token-expired", headers=_BEARER_INVALID),
-    selectors.SessionRevoked: Answer("session-revoked", headers=_BEARER_INVALID),
+    session.SessionRevoked: Answer("session-revoked", headers=_BEARER_INVALID),
     sessions.InvalidRefreshToken: Answer("invalid-token", "The refresh token is not valid.", headers=_BEARER_INVALID),
     sessions.RefreshTokenReused: Answer("refresh-token-reused", headers=_BEARER_INVALID),
     sessions.SessionNotFound: Answer("not-found"),

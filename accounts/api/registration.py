@@ -36,7 +36,7 @@ class RegisterInput(inputs.StrictInput):
     def refuse_together(self, values: Mapping[str, Any]) -> list[FieldError]:
         """No password with the user's own names in it."""
         try:
-            passwords.refuse_weak(values["password"], names=[values["username"].text, values["email"].text])
+            passwords.refuse_personal(values["password"], [values["username"].text, values["email"].text])
         except FieldRefused as refused:
             return [FieldError.of("password", refused)]
         return []

@@ -1,5 +1,6 @@
 """user.password_changed and user.security_alert: the user is told, and the security log keeps it."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from accounts.event_types import UserPasswordChanged, UserSecurityAlert
@@ -7,7 +8,10 @@ from accounts.models import SecurityRecord
 from accounts.outside import notices
 from events.routing import Delivery
 
-_DONE = {"change": "changed", "reset": "reset by a link from a mail"}
+_DONE = {
+    "change": {"what": "changed", "sessions": "All other sessions have ended."},
+    "reset": {"what": "reset by a link from a mail", "sessions": "All sessions have ended."},
+}
 _CHANGED_KINDS = {
     "change": SecurityRecord.Kind.PASSWORD_CHANGED,
     "reset": SecurityRecord.Kind.PASSWORD_RESET,
@@ -25,7 +29,7 @@ def mail_password_changed(event: UserPasswordChanged, delivery: Delivery) -> Non
 
 def mail_alert(event: UserSecurityAlert, delivery: Delivery) -> None:
     """Owe the user a mail about what was noticed."""
-    _tell(event, "security_alert", _NOTICED[event.kind], delivery)
+    _tell(event, "security_alert", {"what": _NOTICED[event.kind]}, delivery)
 
 
 def log_password_changed(event: UserPasswordChanged, delivery: Delivery) -> None:
@@ -38,9 +42,11 @@ def log_alert(event: UserSecurityAlert, delivery: Delivery) -> None:
     _log(event, event.kind, delivery)
 
 
-def _tell(event: UserPasswordChanged | UserSecurityAlert, kind: str, what: str, delivery: Delivery) -> None:
-    facts = {"what": what, "at": _told(event.at)}
-    notices.request(kind=kind, user_id=event.user_id, key=delivery.key, facts=facts)
+def _tell(
+    event: UserPasswordChanged | UserSecurityAlert, kind: str, facts: Mapping[str, str], delivery: Delivery
+) -> None:
+    at = {"at": _told(event.at)}
+    notices.request(kind=kind, user_id=event.user_id, key=delivery.key, facts={**facts, **at})
 
 
 def _log(event: UserPasswordChanged | UserSecurityAlert, kind: str, delivery: Delivery) -> None:

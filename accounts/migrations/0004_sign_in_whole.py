@@ -32,6 +32,7 @@ class Migration(migrations.Migration):
                 ('hash', models.BinaryField(max_length=32, unique=True)),
                 ('email_canonical', models.CharField(max_length=762)),
                 ('call_id', models.UUIDField()),
+                ('asked_at', models.DateTimeField()),
                 ('created_at', models.DateTimeField()),
                 ('expires_at', models.DateTimeField()),
                 ('spent_at', models.DateTimeField(null=True)),

@@ -10,8 +10,8 @@ class Link(models.Model):
     """The one link of its purpose that a user has; a newer one takes its place.
 
     `hash` is that of the token, which is kept nowhere. `email_canonical` is the address that the link went to: it opens
-    nothing once the user has another. `call_id` is the mail's, whose repeats carry the same link. Used or voided, it
-    is spent; the row stays, so that no repeat of the mail makes it anew.
+    nothing once the user has another. `call_id` is the mail's, whose repeats carry the same link, and `asked_at` when
+    it was owed. Used or voided, a link is spent; its row stays, so that no repeat of the mail makes it anew.
     """
 
     class Purpose(models.TextChoices):
@@ -25,6 +25,7 @@ class Link(models.Model):
     hash = models.BinaryField(unique=True, max_length=32)
     email_canonical = models.CharField(max_length=762)
     call_id = models.UUIDField()
+    asked_at = models.DateTimeField()
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField()
     spent_at = models.DateTimeField(null=True)

@@ -1,6 +1,6 @@
 """The login log and the last login.
 
-Sign-ins that succeeded come from `user.logged_in`, by `handlers.login_log`; `services.opening` writes the others.
+Sign-ins that succeeded come from `user.logged_in`, by `handlers.login_log`; `services.credentials` writes the others.
 """
 
 from functools import lru_cache

@@ -12,7 +12,12 @@ from django.db import models
 from django.db.models import Q
 from uuid_utils.compat import uuid7
 
+from accounts.errors import Refused
 from accounts.models.user import User
+
+
+class SessionRevoked(Refused):
+    """The session has ended, or its user may not act."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +58,13 @@ class SessionQuerySet(models.QuerySet["Session"]):
     def alive(self, *, now: datetime) -> Self:
         """Those that have neither ended nor expired."""
         return self.filter(ended_at=None, expires_at__gt=now)
+
+    def renew(self, session: "Session", *, now: datetime) -> None:
+        """Its user has given the password again. Raises SessionRevoked if it has ended, or does at this moment."""
+        session.auth_time = session.last_used_at = now
+        alive = self.alive(now=now).filter(pk=session.pk)
+        if not alive.update(auth_time=now, last_used_at=now):
+            raise SessionRevoked
 
     def end(self, *, now: datetime) -> int:
         """End those that are open; gives how many were."""

@@ -115,14 +115,16 @@ def _context(call: OutsideCall, user: User | None, purpose: str) -> dict[str, st
     # Somebody's first mail may come when the address is shown to be theirs already.
     is_done = purpose == Link.Purpose.VERIFY and user.email_verified
     link = _link(call, user, purpose) if purpose and not is_done else ""
-    return told | {"username": inert(user.username), "link": link}
+    if purpose and not link and call.email:
+        # Asked for because of its link. What comes by itself, the welcome, goes without.
+        raise NobodyToTell("the link is void")
+    lasts = links.LASTS[purpose].words if link else ""
+    return told | {"username": inert(user.username), "link": link, "lasts": lasts}
 
 
 def _link(call: OutsideCall, user: User, purpose: str) -> str:
     token = links.make(call, user, purpose)
-    if token is None:
-        raise NobodyToTell("a later link was sent")
-    return f"{AccountsSettings.current().public_url}/{PAGES[purpose]}#token={token}"
+    return f"{AccountsSettings.current().public_url}/{PAGES[purpose]}#token={token}" if token else ""
 
 
 @contextmanager

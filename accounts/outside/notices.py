@@ -31,7 +31,8 @@ def request_by_address(*, kind: str, email: EmailAddress, client: Client) -> Non
 
     Over the quotas of the address and of who asks, nothing is owed, and nobody is told.
     """
-    subjects = {"mail-recipient": email.canonical}
+    # By kind: who asks for one kind in another's name keeps none of the other kinds from them.
+    subjects = {"mail-recipient": f"{kind} {email.canonical}"}
     if client.counted:
         subjects["mail-address"] = client.counted
     try:

@@ -6,14 +6,20 @@ Called by `api.passwords`. The event goes on in `events.outbox.relay`; `routes` 
 from collections.abc import Sequence
 from datetime import datetime
 
-from accounts import links, passwords, throttles
+from accounts import links, passwords
 from accounts.event_types import PasswordHow, UserPasswordChanged
 from accounts.links import Found
 from accounts.models import Link, RefreshToken, Session, User
 from accounts.models.session import Client
 from accounts.names import EmailAddress
 from accounts.outside import notices
-from accounts.services.opening import OpenSession, failures_of, first_token, locked_as_verified, verify
+from accounts.services.credentials import (
+    authenticate_again,
+    forget_failures,
+    locked_as_verified,
+    refuse_unless_active,
+)
+from accounts.services.opening import OpenSession, first_token
 from accounts.services.transactions import in_transaction
 from events.envelope import Actor
 from events.outbox.publish import publish
@@ -24,10 +30,11 @@ def change_password(
 ) -> OpenSession:
     """Set the password, end all other sessions and renew this one. Publishes user.password_changed.
 
-    Raises FieldRefused for a weak one, InvalidCredentials, RateLimited.
+    `new_password` is one that `refuse_weak` let pass. Raises FieldRefused for one with the user's names, RateLimited,
+    InvalidCredentials; SessionRevoked if the session ended meanwhile.
     """
-    passwords.refuse_weak(new_password, names=_names_of(session.user))
-    verify(user=session.user, password=current_password, client=client, now=now)
+    passwords.refuse_personal(new_password, _names_of(session.user))
+    authenticate_again(session=session, password=current_password, client=client, now=now)
     return _change(session, passwords.hashed(new_password), client, now)
 
 
@@ -45,21 +52,24 @@ def confirm_reset(*, token: str, new_password: str, client: Client, now: datetim
     user = User.objects.filter(pk=link.user_id).first()
     if user is None:
         raise links.InvalidLink
-    passwords.refuse_weak(new_password, names=_names_of(user))
+    # Not before: nobody without a link has the lists searched.
+    passwords.refuse_weak(new_password)
+    passwords.refuse_personal(new_password, _names_of(user))
     _reset(link, passwords.hashed(new_password), client, now)
 
 
 @in_transaction
 def _change(session: Session, password_hash: str, client: Client, now: datetime) -> OpenSession:
     user = locked_as_verified(session.user)
-    Session.objects.filter(user=user).exclude(pk=session.pk).end(now=now)
-    session.user, session.auth_time, session.last_used_at = user, now, now
+    refuse_unless_active(user)
     # Locks the session: a refresh at this moment has made its token, which goes too, or finds none of its own.
-    session.save(update_fields=["auth_time", "last_used_at"])
+    Session.objects.renew(session, now=now)
+    session.user = user
+    Session.objects.filter(user=user).exclude(pk=session.pk).end(now=now)
     # Whoever else has this session's tokens: none of them continues it.
     RefreshToken.objects.filter(session=session).delete()
     renewed = OpenSession(session, first_token(session, now))
-    throttles.forget(failures_of(user, client))
+    forget_failures(user, client, session)
     _set(user, password_hash, "change", client, now)
     return renewed
 
@@ -68,7 +78,7 @@ def _change(session: Session, password_hash: str, client: Client, now: datetime)
 def _reset(link: Found, password_hash: str, client: Client, now: datetime) -> None:
     user = links.use(link, next(iter(User.objects.locked([link.user_id])), None))
     Session.objects.filter(user=user).end(now=now)
-    throttles.forget(failures_of(user, client))
+    forget_failures(user, client)
     _set(user, password_hash, "reset", client, now)
 
 

@@ -22,8 +22,9 @@ from accounts.models.user import EMAIL_UNIQUE, USERNAME_UNIQUE
 from accounts.names import EmailAddress, Username
 from accounts.outside import notices, queue
 from accounts.services import idempotency
+from accounts.services.credentials import InvalidCredentials, locked_as_verified, refuse_unless_active
 from accounts.services.idempotency import Done, RequestKey
-from accounts.services.opening import InvalidCredentials, OpenSession, open_session, refuse_unless_active
+from accounts.services.opening import OpenSession, open_session
 from accounts.services.transactions import in_transaction
 from events.envelope import Actor
 from events.outbox.publish import publish
@@ -136,9 +137,14 @@ def _register_again(done: Done | None, password: str, client: Client, now: datet
     user = User.objects.filter(pk=done.user_id).first() if done and done.user_id else None
     if not passwords.is_right(password, user.password if user else None) or user is None:
         raise InvalidCredentials
+    return _open_again(user, client, now)
+
+
+@in_transaction
+def _open_again(known: User, client: Client, now: datetime) -> OpenSession:
+    user = locked_as_verified(known)
     refuse_unless_active(user)
-    with transaction.atomic():
-        return open_session(user, client, now)
+    return open_session(user, client, now)
 
 
 @in_transaction
@@ -157,7 +163,7 @@ def _say_why_not(noted: PendingRegistration) -> None:
     if User.objects.filter(email_canonical=noted.email_canonical).exists():
         kind = "already_registered"
     try:
-        throttles.count({"mail-recipient": noted.email_canonical})
+        throttles.count({"mail-recipient": f"{kind} {noted.email_canonical}"})
     except throttles.RateLimited as limited:
         observe.record_mail_suppressed(kind=kind, quota=limited.over.name)
     else:

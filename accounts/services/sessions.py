@@ -11,8 +11,7 @@ from accounts.conf import AccountsSettings
 from accounts.errors import Refused
 from accounts.event_types import Scope, UserLoggedOut, UserSecurityAlert
 from accounts.models import RefreshToken, Session, User
-from accounts.models.session import Client, SessionQuerySet
-from accounts.selectors import SessionRevoked
+from accounts.models.session import Client, SessionQuerySet, SessionRevoked
 from accounts.services.opening import OpenSession
 from accounts.services.transactions import in_transaction
 from events.envelope import Actor
@@ -72,11 +71,13 @@ def log_out_of_others(*, user_id: UUID, session_id: UUID, now: datetime) -> None
     _end(others, "others", user_id, session_id, now)
 
 
+@in_transaction
 def end_one(*, user_id: UUID, session_id: UUID, now: datetime) -> None:
-    """End this session of the user, which may have ended. Raises SessionNotFound for another's, and for none."""
-    if not Session.objects.filter(id=session_id, user_id=user_id).exists():
+    """As `log_out`. Raises SessionNotFound for another's session, and for none."""
+    named = Session.objects.filter(user_id=user_id, id=session_id)
+    if not named.exists():
         raise SessionNotFound
-    log_out(user_id=user_id, session_id=session_id, now=now)
+    _end(named, "one", user_id, session_id, now)
 
 
 @in_transaction

@@ -5,20 +5,19 @@ Called by `api.sign_in`. The event goes on in `events.outbox.relay`; `routes` sa
 
 from datetime import datetime
 
-from accounts import passwords, throttles
+from accounts import passwords
 from accounts.event_types import UserLoggedIn
-from accounts.models import LoginRecord, Session, User
+from accounts.models import Session, User
 from accounts.models.session import Client
-from accounts.services.opening import (
-    OpenSession,
+from accounts.services.credentials import (
     authenticate,
-    failures_of,
+    authenticate_again,
+    forget_failures,
     locked_as_verified,
-    open_session,
-    record_failure,
+    refuse_to_sign_in,
     refuse_unless_active,
-    verify,
 )
+from accounts.services.opening import OpenSession, open_session
 from accounts.services.transactions import in_transaction
 from events.envelope import Actor
 from events.outbox.publish import publish
@@ -31,16 +30,17 @@ def sign_in(*, identifier: str, password: str, client: Client, now: datetime) ->
     """
     # Verifying and hashing take long: no transaction and no lock is open meanwhile.
     known = authenticate(identifier=identifier, password=password, client=client, now=now)
-    if not known.is_active:
-        record_failure(known, str(known.pk), LoginRecord.Reason.NOT_ACTIVE, client, now)
-        refuse_unless_active(known)
+    refuse_to_sign_in(known, client, now)
     newer_hash = passwords.hashed(password) if passwords.needs_upgrade(known.password) else None
     return _sign_in(known, newer_hash, client, now)
 
 
 def reauthenticate(*, session: Session, password: str, client: Client, now: datetime) -> Session:
-    """The session, with `auth_time` now: its user has given the password. Raises InvalidCredentials, RateLimited."""
-    verify(user=session.user, password=password, client=client, now=now)
+    """The session, with `auth_time` now: its user has given the password.
+
+    Raises InvalidCredentials, RateLimited; SessionRevoked if it ended meanwhile.
+    """
+    authenticate_again(session=session, password=password, client=client, now=now)
     return _reauthenticate(session, client, now)
 
 
@@ -53,7 +53,7 @@ def _sign_in(known: User, newer_hash: str | None, client: Client, now: datetime)
         user.password = newer_hash
         user.save(update_fields=["password"])
     opened = open_session(user, client, now)
-    throttles.forget(failures_of(user, client))
+    forget_failures(user, client)
     publish(UserLoggedIn.of(opened.session), actor=Actor("user", str(user.id)))
     return opened
 
@@ -62,7 +62,6 @@ def _sign_in(known: User, newer_hash: str | None, client: Client, now: datetime)
 def _reauthenticate(session: Session, client: Client, now: datetime) -> Session:
     user = locked_as_verified(session.user)
     refuse_unless_active(user)
-    throttles.forget(failures_of(user, client))
-    session.auth_time = now
-    session.save(update_fields=["auth_time"])
+    Session.objects.renew(session, now=now)
+    forget_failures(user, client, session)
     return session

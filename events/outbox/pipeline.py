@@ -65,9 +65,10 @@ class Pipeline:
 
     def prepare(self) -> None:
         """Open all sessions and the client, before the first record needs them. Raises DatabaseAway, BrokersAway."""
-        store.forget_foreign_numbers(self._session)
         self._pins.renew()
         self._producer.prepare()
+        # It looks at all that is pending, so it comes once, and not at each look for brokers that are away.
+        store.forget_foreign_numbers(self._session)
 
     def start_over(self) -> None:
         """The shards are, or were, another's: send nothing more of what is in hand, and read from the start.

@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 
 from devstack import Stack
-from tests.acceptance.mailing import Mailing, token_in
+from tests.acceptance.mailing import RESEND, Mailing, link_by, token_in
 from tests.acceptance.serving import serving
 from tests.acceptance.streaming import Streaming, streaming_of
 from tests.acceptance.visiting import Visitor, visitor
@@ -102,17 +102,21 @@ def test_fresh_and_taken_are_answered_the_same_and_told_by_one_mail_each(
     assert len(mailing.mails_to(wanted["username taken"]["email"])) == 1
 
 
-def test_the_user_signs_in_with_the_password_once_the_worker_has_been_there(hidden: Web, mailing: Mailing) -> None:
+def test_the_user_signs_in_once_the_address_is_shown_to_be_theirs(hidden: Web, mailing: Mailing) -> None:
     wanted = somebody(display_name="Ann", locale="de")
 
     assert visitor(hidden).post(REGISTER, wanted).status == 202
     mailing.wait_until_idle(hidden)
 
+    # Otherwise who signs up with another's address would see by signing in whether it was free.
+    assert visitor(hidden).login(wanted["username"]).told == visitor(hidden).login("nobody-at-all").told
+    token = link_by(RESEND, hidden, mailing, wanted["email"])
+    assert visitor(hidden).post(VERIFY, {"token": token}).status == 204
     user = visitor(hidden).login(wanted["username"]).json["user"]
     shown = {name: user[name] for name in ("username", "email", "display_name", "locale", "email_verified", "version")}
     assert shown == {
         "username": wanted["username"], "email": wanted["email"], "display_name": "Ann", "locale": "de",
-        "email_verified": False, "version": 1,
+        "email_verified": True, "version": 2,
     }  # fmt: skip
     published = "select count(*) from events_outbox where key = %s and type = 'user.registered'"
     assert hidden.sql(published, user["id"]) == [(1,)]
@@ -130,7 +134,6 @@ def test_the_sweep_completes_what_the_queue_has_lost(hidden: Web, mailing: Maili
 
     mailing.wait_until_idle(hidden)
     assert users(hidden, wanted) == 1
-    assert visitor(hidden).login(wanted["username"]).status == 200
 
 
 def test_many_at_once_for_one_name_are_one_user(hidden: Web, mailing: Mailing) -> None:

@@ -166,7 +166,19 @@ def test_no_other_door_gives_more_guesses(
     answers = [guarded.call("POST", path, body, **headers) for _ in range(MOST + 1)]
 
     assert [answer.status for answer in answers] == [401] * MOST + [429]
-    assert_blocked(eve.login(ann["user"]["username"]), "login-pair", MOST, WINDOW_S)
+    # Neither a thief of the session keeps the owner from signing in, nor a stranger the owner from going on.
+    assert eve.login(ann["user"]["username"]).status == 200
+
+
+def test_a_stranger_who_guesses_takes_no_tries_of_who_is_signed_in(
+    guarded: Web, ann: dict[str, Any], eve: Visitor
+) -> None:
+    for _ in range(MOST):
+        eve.login(ann["user"]["username"], "CANARY-pw-wrong")
+
+    again = guarded.call("POST", REAUTHENTICATE, {"password": PASSWORD}, **bearer(ann["token"]))
+
+    assert (eve.login(ann["user"]["username"]).status, again.status) == (429, 200)
 
 
 def test_the_admins_door_counts_with_the_others(guarded: Web) -> None:

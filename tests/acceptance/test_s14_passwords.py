@@ -140,8 +140,8 @@ def reset(web: Web, names: Names, password: str) -> Verdict:
     """By a link that was put past the mail."""
     user, token = web.register(**body_of(names, PASSWORD))["user"], secrets.token_urlsafe(32)
     web.sql(
-        "insert into accounts_link (user_id, purpose, hash, email_canonical, call_id, created_at, expires_at)"
-        " values (%s, 'reset', %s, %s, gen_random_uuid(), now(), now() + interval '1 hour')",
+        "insert into accounts_link (user_id, purpose, hash, email_canonical, call_id, asked_at, created_at, expires_at)"
+        " values (%s, 'reset', %s, %s, gen_random_uuid(), now(), now(), now() + interval '1 hour')",
         user["id"], hashlib.sha256(token.encode()).digest(), names.email.lower(),
     )  # fmt: skip
     return verdict(web.call("POST", CONFIRM, {"token": token, "new_password": password}), 204, "/new_password")

@@ -194,9 +194,11 @@ def test_a_token_lasts_300_seconds_and_says_what_it_is(forger: Forger) -> None:
         "update accounts_user set status = 'suspended' where id = %s",
         "update accounts_user set status = 'pending_deletion' where id = %s",
         "update accounts_session set ended_at = now() where user_id = %s",
-        "with mine as (select id from accounts_session where user_id = %s),"
-        " tokens as (delete from accounts_refreshtoken where session_id in (select id from mine))"
-        " delete from accounts_session where id in (select id from mine)",
+        """
+        with mine as (select id from accounts_session where user_id = %s),
+            tokens as (delete from accounts_refreshtoken where session_id in (select id from mine))
+        delete from accounts_session where id in (select id from mine)
+        """,
     ],
 )
 def test_access_ends_with_the_session_or_the_user(web: Web, statement: str) -> None:

@@ -18,6 +18,8 @@ HEAD = {
     "To", "Date", "Message-ID", "Auto-Submitted",
 }  # fmt: skip
 HOSTILE_ADDRESSES = [
+    # Decoded on the way out it would be mail to somebody else, past the quota of their address.
+    "=?utf-8?q?eve?=@example.com", "=?utf-8?q?eve=40evil.example?=@example.com",
     "x\r\nBcc: eve@evil.example@example.com", "x@example.com\r\nBcc: eve@evil.example", "x\n@example.com",
     "x@example.com,eve@evil.example", "x@example.com;eve@evil.example", "x@example.com eve@evil.example",
     '"x eve"@example.com', '"x\r\n"@example.com', "x%0aBcc:eve@example.com", "x%eve@example.com", "x!eve@example.com",
@@ -48,19 +50,6 @@ def test_an_address_that_is_not_just_one_stays_outside(web: Web, address: str) -
     assert [answer.status for answer in asked] == [400] * 3
     assert {place for answer in asked for place, _ in answer.codes} == {"/email"}
     assert web.sql("select count(*) from accounts_outsidecall") == owed
-
-
-@pytest.mark.parametrize("encoded", ["=?utf-8?q?{}?=", "=?utf-8?q?{}=40evil.example?=", "=?utf-8?q?{}=2Ceve?="])
-def test_an_encoded_word_is_no_other_spelling_of_a_mailbox(web: Web, mailing: Mailing, encoded: str) -> None:
-    """Decoded on the way out it would be mail to somebody else, past the quota of their address."""
-    local = f"u{uuid4().hex[:12]}"
-    address = f"{encoded.format(local)}@example.com"
-    web.call("POST", REGISTER, body(email=address))
-
-    web.call("POST", RESET, {"email": address})
-
-    mailing.wait_until_idle(web)
-    assert [mail["X-Envelope-To"] for mail in mailing.mailbox.mails() if local in mail.as_string()] == []
 
 
 @pytest.mark.parametrize("around", ["\n", "\r\n", "\t", "\u2028", "\u00a0"])

@@ -34,7 +34,8 @@ def test_the_login_log_keeps_each_login_once() -> None:
 
     assert LoginRecord.objects.count() == 2
     assert LoginRecord.objects.values().get(id=one[1].event_id) == {
-        "id": one[1].event_id, "outcome": "success", "reason": "", "identifier_hash": "", "user_id": login.user_id, "at": NINE, "session_id": login.session_id,
+        "id": one[1].event_id, "outcome": "success", "reason": "", "identifier_hash": "",
+        "user_id": login.user_id, "at": NINE, "session_id": login.session_id,
         "device": "Firefox on Linux", "ip": "203.0.113.7", "network": "203.0.113.0/24",
     }  # fmt: skip
 

@@ -1,20 +1,15 @@
 """From a handler to the mailbox by a real worker: what it survives, and what it refuses."""
 
-import base64
 import json
-import os
-import pickle
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
-import redis
 from celery import current_app
 from django.conf import settings as django_settings
 from pytest_django import DjangoDbBlocker
@@ -123,41 +118,6 @@ def test_beat_asks_for_tasks_that_the_worker_has(worker: Worker) -> None:
     prunes = {"usercenter.tasks.prune_outbox", "usercenter.tasks.prune_inbox"}
     assert asked >= {"accounts.tasks.sweep_outside_calls", *prunes}
     assert asked | {queue.SETTLE_CALL} <= worker.tasks
-
-
-class Trap:
-    """Does something wherever it is unpickled."""
-
-    def __init__(self, at: Path) -> None:
-        self._at = at
-
-    def __reduce__(self) -> tuple[Callable[[str], None], tuple[str]]:
-        return os.mkdir, (str(self._at),)
-
-
-def test_a_pickled_task_is_refused_and_the_worker_goes_on(
-    worker: Worker, parts: Stack, mailbox: Mailbox, tmp_path: Path
-) -> None:
-    sprung = tmp_path / "sprung"
-    task = {"id": str(uuid4()), "task": queue.SETTLE_CALL, "lang": "py", "argsrepr": "", "kwargsrepr": "", "origin": "test"}
-    message = {
-        "body": base64.b64encode(pickle.dumps(([Trap(sprung)], {}, {}))).decode(),
-        "content-type": "application/x-python-serialize",
-        "content-encoding": "binary",
-        "headers": task,
-        "properties": {
-            "delivery_tag": str(uuid4()), "delivery_info": {"exchange": "", "routing_key": "celery"},
-            "body_encoding": "base64", "delivery_mode": 2, "priority": 0, "correlation_id": task["id"],
-        },
-    }  # fmt: skip
-    with redis.Redis.from_url(parts.environ["CELERY_BROKER_URL"]) as client:
-        client.lpush("celery", json.dumps(message))
-
-    deliver(registration_of(registered_user()))
-
-    wait_for(mailbox.mails)
-    assert worker.said("Refusing to deserialize")
-    assert not sprung.exists()
 
 
 def test_a_worker_outlasts_a_restart_of_its_queue(worker: Worker, parts: Stack, mailbox: Mailbox) -> None:

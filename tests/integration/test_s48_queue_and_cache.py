@@ -2,8 +2,9 @@
 
 import base64
 import json
+import os
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -19,7 +20,7 @@ from accounts.projections import profile_cache
 from devstack import Stack
 from events.testing import deliver
 from tests.integration.mailing import Mailbox, registered_user, registration_of
-from tests.integration.test_mail_worker import Trap, Worker
+from tests.integration.test_mail_worker import Worker
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -29,6 +30,16 @@ ODD_NAMES = [
     "a\nb\r\nset x y", "a b", " ", "", "x" * 251, "x" * 5000, "\x00", "\U0001f600", "\ud83d", "e\u0301\u202e\u200b",
     "%s{}*?[]:", "ﷺ" * 80, "usercenter:profile:1", "../..",
 ]  # fmt: skip
+
+
+class Trap:
+    """Does something wherever it is unpickled."""
+
+    def __init__(self, at: Path) -> None:
+        self._at = at
+
+    def __reduce__(self) -> tuple[Callable[[str], None], tuple[str]]:
+        return os.mkdir, (str(self._at),)
 
 
 @pytest.fixture(scope="module")

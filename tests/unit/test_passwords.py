@@ -9,7 +9,7 @@ from pytest_django import Settings
 
 from accounts.conf import AccountsSettings
 from accounts.errors import FieldRefused
-from accounts.passwords import refuse_weak
+from accounts.passwords import refuse_personal, refuse_weak
 
 MANY = [f"word number {n}" for n in range(700)]
 ABSENT = [f"absent number {n}" for n in range(300)]
@@ -42,7 +42,8 @@ def listed(settings: Settings, tmp_path: Path) -> Callable[[bytes], Path]:
 
 def code_of(password: str, *names: str) -> str | None:
     try:
-        refuse_weak(password, names=names)
+        refuse_weak(password)
+        refuse_personal(password, names)
     except FieldRefused as refused:
         return refused.code
     return None

@@ -39,7 +39,8 @@ class Command(BaseCommand):
         )
         password = _asked_password() if asks else _given("password", os.environ.get("DJANGO_SUPERUSER_PASSWORD"))
         try:
-            passwords.refuse_weak(password, names=[new.username.text, new.email.text])
+            passwords.refuse_weak(password)
+            passwords.refuse_personal(password, [new.username.text, new.email.text])
             create_superuser(new=new, password=password, now=timezone.now())
         except FieldRefused as refused:
             raise CommandError(f"password: {refused.detail}") from None

@@ -1,0 +1,155 @@
+"""Who it is: a name and a password looked at, tries counted, failures kept.
+
+Called by `sign_in`, `registration`, `passwords` and by the admin's sign-in (`admin_sign_in`). Whatever is wrong costs
+one hash run and gets one and the same refusal; what is special about an account is told only to who knows its password.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from accounts import observe, opaque, passwords, selectors, throttles
+from accounts.conf import AccountsSettings
+from accounts.errors import Refused
+from accounts.event_types import UserSecurityAlert
+from accounts.models import LoginRecord, Session, User
+from accounts.models.login_record import network_of
+from accounts.models.session import Client
+from accounts.names import TYPED_MOST, canonical_identifier
+from accounts.services.transactions import in_transaction
+from events.envelope import Actor
+from events.outbox.publish import publish
+
+
+class InvalidCredentials(Refused):
+    """No user has this name together with this password."""
+
+
+class AccountSuspended(Refused):
+    """The password is right, and the user is barred."""
+
+
+class AccountPendingDeletion(Refused):
+    """The password is right, and the account waits for its deletion."""
+
+
+def authenticate(*, identifier: str, password: str, client: Client, now: datetime) -> User:
+    """Whose name and password these are, whatever the user's status. A failure goes to the login log.
+
+    Raises InvalidCredentials; RateLimited before the password is looked at.
+    """
+    user = selectors.user_named(identifier)
+    # By whichever of a user's names it was tried: it is one account. Names that can be nobody's are counted as typed.
+    typed = canonical_identifier(identifier) or identifier[:TYPED_MOST]
+    account = _account_of(user) if user else f"name {typed}"
+    _count(_subjects(account, client), user, client, now)
+    if passwords.is_right(password, user.password if user else None) and user:
+        return user
+    reason = LoginRecord.Reason.WRONG_PASSWORD if user else LoginRecord.Reason.UNKNOWN_NAME
+    _record_failure(user, account, reason, client, now)
+    raise InvalidCredentials
+
+
+def authenticate_again(*, session: Session, password: str, client: Client, now: datetime) -> None:
+    """Whether who is signed in knows the password. Raises InvalidCredentials, RateLimited.
+
+    Tries are counted by session: a thief of one has few, and strangers who guess at the account take none of them.
+    """
+    user = session.user
+    _count(_subjects_of(session), user, client, now)
+    if not passwords.is_right(password, user.password):
+        _record_failure(user, _account_of(user), LoginRecord.Reason.WRONG_PASSWORD, client, now)
+        raise InvalidCredentials
+
+
+def refuse_unless_active(user: User) -> None:
+    """Raises what tells the user, who has given the right password, why signing in is not possible."""
+    if user.status == User.Status.SUSPENDED:
+        raise AccountSuspended
+    if user.status == User.Status.PENDING_DELETION:
+        raise AccountPendingDeletion
+    if not user.is_active:
+        raise InvalidCredentials
+
+
+def refuse_to_sign_in(user: User, client: Client, now: datetime) -> None:
+    """Raises as `refuse_unless_active` does, with a row in the login log.
+
+    Where registration reveals no address, one that nobody has shown to be theirs opens nothing: who signed up with
+    another's address would see by signing in whether it was free.
+    """
+    try:
+        refuse_unless_active(user)
+        if not (user.email_verified or AccountsSettings.current().registration_reveals_email):
+            raise InvalidCredentials
+    except Refused:
+        _record_failure(user, _account_of(user), LoginRecord.Reason.NOT_ACTIVE, client, now)
+        raise
+
+
+def locked_as_verified(known: User) -> User:
+    """The user, locked. Raises InvalidCredentials if the password that was verified is not the user's any more."""
+    locked = User.objects.locked([known.pk])
+    if not locked or locked[0].password != known.password:
+        raise InvalidCredentials
+    return locked[0]
+
+
+def forget_failures(user: User, client: Client, session: Session | None = None) -> None:
+    """Begin the account's and the session's counts anew, never the address's; in the caller's transaction."""
+    throttles.forget(_subjects(_account_of(user), client))
+    if session:
+        throttles.forget(_subjects_of(session))
+
+
+def _account_of(user: User) -> str:
+    return f"user {user.pk}"
+
+
+def _subjects(account: str, client: Client) -> Mapping[str, str]:
+    return {"login-pair": f"{account} {client.counted}", "login-account": account, "login-failures": account}
+
+
+def _subjects_of(session: Session) -> Mapping[str, str]:
+    return {"login-pair": f"session {session.pk}", "login-failures": f"session {session.pk}"}
+
+
+def _count(subjects: Mapping[str, str], user: User | None, client: Client, now: datetime) -> None:
+    """Before the password is looked at, in the same way for a name that nobody has."""
+    address = {"login-address": client.counted} if client.counted else {}
+    try:
+        throttles.count({**subjects, **address})
+    except throttles.RateLimited as limited:
+        observe.record_rate_limited(quota=limited.over.name)
+        if limited.over.name != "login-address" and _is_first_warning(subjects["login-failures"]) and user:
+            _warn(user, client, now)
+        raise
+
+
+def _is_first_warning(subject: str) -> bool:
+    try:
+        throttles.count({"login-warning": subject})
+    except throttles.RateLimited:
+        return False
+    return True
+
+
+@in_transaction
+def _warn(user: User, client: Client, now: datetime) -> None:
+    for locked in User.objects.locked([user.pk]):
+        alert = UserSecurityAlert.of(locked, kind="login_blocked", at=now, client=client)
+        publish(alert, actor=Actor("system"))
+
+
+def _record_failure(user: User | None, account: str, reason: str, client: Client, now: datetime) -> None:
+    """One row of the login log and one log line, by the name's keyed hash."""
+    record = LoginRecord.objects.create(
+        user_id=user.pk if user else None,
+        at=now,
+        outcome=LoginRecord.Outcome.FAILURE,
+        reason=reason,
+        identifier_hash=opaque.keyed("identifier", account).hex(),
+        device=client.device,
+        ip=client.ip,
+        network=network_of(client.ip),
+    )
+    observe.record_sign_in_failed(record)
