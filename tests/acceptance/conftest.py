@@ -1,4 +1,4 @@
-"""One web process for all tests that ask over HTTP; each leaves the tables of users empty behind its file.
+"""One web process for all tests that ask over HTTP; each file leaves the tables of users empty behind it.
 
 A web with settings of a test's own is started by `serving`.
 """
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
+from django.db import connection
 
 from devstack import Stack
 from tests.acceptance.mailing import Mailing, mailing_of
@@ -36,13 +37,19 @@ def web_for_all(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory)
         yield web
 
 
+@pytest.fixture(scope="module", autouse=True)
+def nothing_left(django_db_setup: None) -> Iterator[None]:
+    """Whichever webs a file has asked."""
+    yield
+    with psycopg.connect(**connection.get_connection_params(), autocommit=True) as tables:
+        tables.execute(f"truncate {LEFT}, events_outbox, django_session cascade")
+
+
 @pytest.fixture(scope="module")
-def web(web_for_all: Web) -> Iterator[Web]:
+def web(web_for_all: Web) -> Web:
     """The one web process; its database may have been away in the test before."""
     web_for_all.wait_until_all_serve(Call("GET", "/readyz"))
-    yield web_for_all
-    with psycopg.connect(web_for_all.dsn, autocommit=True) as tables:
-        tables.execute(f"truncate {LEFT}, events_outbox, django_session cascade")
+    return web_for_all
 
 
 @pytest.fixture(scope="session")
