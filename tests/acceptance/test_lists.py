@@ -102,7 +102,7 @@ def test_a_cursor_is_good_for_its_user_its_list_and_its_filter(web: Web, busy: d
     assert {tuple(answer.codes) for answer in refused} == {(("cursor", "invalid_cursor"),)}
 
 
-@pytest.mark.parametrize("size", ["0", "101", "-1", "1.5", "x", "\u0661", "", "9" * 500])
+@pytest.mark.parametrize("size", ["0", "101", "-1", "1.5", "x", "00010", "\u0661", "", "9" * 500])
 def test_a_page_has_1_to_100_rows(web: Web, opened: dict[str, Any], size: str) -> None:
     answer = web.read(SESSIONS, opened["token"], page_size=size)
 

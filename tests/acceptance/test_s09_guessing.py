@@ -181,6 +181,15 @@ def test_a_stranger_who_guesses_takes_no_tries_of_who_is_signed_in(
     assert (eve.login(ann["user"]["username"]).status, again.status) == (429, 200)
 
 
+def test_an_administrators_good_sign_ins_are_no_failures(guarded: Web) -> None:
+    name = guarded.register()["user"]["username"]
+    guarded.unguarded("update accounts_user set is_staff = true, is_superuser = true where username = %s", name)
+
+    landed = [Browser(guarded).sign_in(name).status for _ in range(MOST + 1)]
+
+    assert (landed, guarded.login(name).status) == ([302] * (MOST + 1), 200)
+
+
 def test_the_admins_door_counts_with_the_others(guarded: Web) -> None:
     name = guarded.register()["user"]["username"]
     guarded.unguarded("update accounts_user set is_staff = true, is_superuser = true where username = %s", name)

@@ -15,7 +15,8 @@ from django.utils import timezone
 from pytest_django import Settings
 from uuid_utils.compat import uuid7
 
-from accounts.models import OutsideCall, User
+from accounts import links
+from accounts.models import Link, OutsideCall, User
 from accounts.outside import attempts, calls
 from devstack import Stack, ports
 from tests.integration.mailing import Mailbox, as_time_goes_by, owed_to, registered_user, reread
@@ -114,6 +115,19 @@ def test_an_address_that_is_not_just_one_is_never_used(mailbox: Mailbox, address
     assert mailbox.mails() == []
     assert (reread(call).error, reread(call).settled_at) == ("not one address", None)
     assert reread(call).failed_at is not None
+
+
+def test_a_welcome_whose_link_was_spent_before_it_went_comes_without(mailbox: Mailbox) -> None:
+    user = registered_user()
+    call = owed_to(user.id)
+    assert links.make(call, user, Link.Purpose.VERIFY)
+    links.void(user, Link.Purpose.VERIFY)
+
+    attempts.sweep()
+
+    [mail] = mailbox.mails()
+    assert "#token=" not in mail.get_content()
+    assert 'your account "ann"' in mail.get_content()
 
 
 @pytest.mark.parametrize("gone", ["never there", "deleted"])

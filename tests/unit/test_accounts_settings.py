@@ -130,3 +130,21 @@ def test_no_key_is_shown(accounts_of: AccountsOf, key: str) -> None:
 def test_a_name_that_is_unknown_is_an_error(accounts_of: AccountsOf) -> None:
     with pytest.raises(TypeError):
         accounts_of(REFRESH_TTL_S=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ACCESS_TTL_S", 0), ("ACCESS_TTL_S", 86_401), ("REFRESH_IDLE_S", 0), ("REFRESH_ABSOLUTE_S", 10**12),
+        ("REFRESH_GRACE_S", -1), ("PASSWORD_HASHES_AT_ONCE", 0), ("PASSWORD_MIN_LENGTH", 7),
+        ("PASSWORD_MIN_LENGTH", 257),
+    ],
+)  # fmt: skip
+def test_a_number_has_a_least_and_a_most(accounts_of: AccountsOf, name: str, value: int) -> None:
+    assert wrong(accounts_of(**{name: value})) == [name]
+
+
+def test_no_secret_shows_in_the_settings(accounts_of: AccountsOf) -> None:
+    told = repr(accounts_of(REDIS_URL="redis://:CANARY@localhost:6379/0", JWT_SIGNING_KEYS=("CANARY",)))
+
+    assert "CANARY" not in told

@@ -3,10 +3,13 @@
 from typing import Any
 
 import pytest
-from django.test import Client
+from django.http import HttpResponse
+from django.test import Client, RequestFactory
 from pytest_django import Settings
 
 from accounts.api.problems import MEDIA_TYPE
+from accounts.hashers import HashingBusy
+from usercenter.middleware import ProblemMiddleware
 
 
 @pytest.fixture
@@ -32,3 +35,13 @@ def test_an_error_is_a_problem(client: Client, method: str, path: str, host: str
 
     assert (answer.status_code, answer["Content-Type"]) == (status, MEDIA_TYPE)
     assert answer.json()["status"] == status
+
+
+def test_a_view_outside_the_api_that_has_to_wait_too_long_is_a_503() -> None:
+    """The admin's sign-in waits for a turn to hash, too."""
+    request = RequestFactory().post("/admin/login/")
+
+    answer = ProblemMiddleware(lambda _request: HttpResponse()).process_exception(request, HashingBusy())
+
+    assert answer is not None
+    assert (answer.status_code, answer["Retry-After"]) == (503, "2")

@@ -171,3 +171,10 @@ def test_a_locale_is_a_language_tag(typed: str, fine: bool) -> None:  # noqa: FB
         return
     with pytest.raises(FieldRefused):
         parse_locale(typed)
+
+
+@pytest.mark.parametrize(
+    "typed", ["x@fa\u00df.de", "X@STRASSE.DE", "x@stra\u00dfe.de", "x@\u03b2\u03cc\u03bb\u03bf\u03c2.com"]
+)
+def test_an_address_is_looked_for_under_the_domain_that_it_was_registered_with(typed: str) -> None:
+    assert canonical_identifier(typed) == parse_email(typed).canonical
