@@ -21,9 +21,9 @@ run: setup ## Run all processes in the foreground on port 8080 (PORT=… changes
 demo: setup ## Show the whole way of each event, on real parts, and end
 	@$(BIN)/python -m devstack demo
 
-# A test waits more than it computes: three workers fill two cores. Each worker starts parts of its own, which a run that
-# ARGS narrows has no time for.
-SPREAD = $(if $(ARGS),,-n 3 --dist worksteal)
+# A test run alone uses about 0.8 of a core: two workers fill two cores, and more would only make each test slower. Each
+# worker starts parts of its own, which a run that ARGS narrows has no time for.
+SPREAD = $(if $(ARGS),,-n 2 --dist worksteal)
 
 test: setup ## Run the test suite on real parts (ARGS="-k name" narrows it)
 	@$(BIN)/python -m pytest $(SPREAD) $(ARGS)
@@ -93,9 +93,10 @@ find_next_python = for python in python3.14 python3.13 python3.12 $(wildcard $(H
 .venv-next/installed: requirements-next.txt
 	$(call make_environment,.venv-next,$(NEXT_PYTHON),requirements-next.txt)
 
-# Faults of parts and processes, the relay's own sessions, Kafka and the embedded stack are the same under any Django: the
-# other run has them. One relay and one consumer run in tests/acceptance here, too.
+# Faults of parts and processes, the relay's own sessions, Kafka, the embedded stack and attacks are the same under any
+# Django: the other run has them. Each endpoint, one relay and one consumer run in tests/acceptance here, too.
 NEXT_WITHOUT := --ignore tests/faults --ignore tests/properties --ignore tests/integration/devstack \
+  --ignore-glob 'tests/acceptance/test_s[0-9]*.py' \
   $(foreach name,relay_* shards wakeup topics_grow consumer* kafka_* s44_* watchdog doctor*,--ignore-glob 'tests/integration/test_$(name).py')
 
 test-next: ## Run the suite on the newest Django, where a Python >= 3.12 is found

@@ -77,5 +77,6 @@ def guarded_for_all(web_for_all: Web, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture(scope="module")
 def guarded(web: Web, guarded_for_all: Web) -> Web:
-    """A second web process, over the same database."""
+    """A second web process, over the same database, which may have been away in a test before."""
+    guarded_for_all.wait_until_all_serve(Call("GET", "/readyz"))
     return guarded_for_all
