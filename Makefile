@@ -21,9 +21,9 @@ run: setup ## Run all processes in the foreground on port 8080 (PORT=… changes
 demo: setup ## Show the whole way of each event, on real parts, and end
 	@$(BIN)/python -m devstack demo
 
-# A test run alone uses about 0.8 of a core: two workers fill two cores, and more would only make each test slower. Each
-# worker starts parts of its own, which a run that ARGS narrows has no time for.
-SPREAD = $(if $(ARGS),,-n 2 --dist worksteal)
+# A test waits more than it computes: three workers fill two cores. Each worker starts parts of its own, which a run that
+# ARGS narrows has no time for.
+SPREAD = $(if $(ARGS),,-n 3 --dist worksteal)
 
 test: setup ## Run the test suite on real parts (ARGS="-k name" narrows it)
 	@$(BIN)/python -m pytest $(SPREAD) $(ARGS)

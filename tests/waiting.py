@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-LIMIT_S = 30.0
+LIMIT_S = 120.0
 
 
 def wait_for(holds: Callable[[], object], *, within_s: float = LIMIT_S) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from django.apps import apps
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError, call_command, get_commands
 from pytest_django import Settings
 
 from accounts.event_types import UserRegistered
@@ -27,6 +27,8 @@ def schemas(*, check: bool = False, asyncapi: Path | None = None) -> list[str]:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The accounts app's schemas, freshly written."""
+    # Django looks once where each command is, and must not do so while the app seems to be elsewhere.
+    get_commands()
     monkeypatch.setattr(apps.get_app_config("accounts"), "path", str(tmp_path))
     schemas()
     return tmp_path / "schemas"
