@@ -93,11 +93,12 @@ find_next_python = for python in python3.14 python3.13 python3.12 $(wildcard $(H
 .venv-next/installed: requirements-next.txt
 	$(call make_environment,.venv-next,$(NEXT_PYTHON),requirements-next.txt)
 
-# Faults of parts and processes, the relay's own sessions, Kafka, the embedded stack and attacks are the same under any
-# Django: the other run has them. Each endpoint, one relay and one consumer run in tests/acceptance here, too.
+# Faults of parts and processes, what has sessions and statements of its own, Kafka, the embedded stack and attacks are the
+# same under any Django: the other run has them. Each endpoint, one relay and one consumer run in tests/acceptance here.
 NEXT_WITHOUT := --ignore tests/faults --ignore tests/properties --ignore tests/integration/devstack \
   --ignore-glob 'tests/acceptance/test_s[0-9]*.py' \
-  $(foreach name,relay_* shards wakeup topics_grow consumer* kafka_* s44_* watchdog doctor*,--ignore-glob 'tests/integration/test_$(name).py')
+  $(foreach name,relay_* reader* parking* retries* batch_split shards wakeup topics_grow consumer* kafka_* s44_* s48_* \
+  watchdog doctor*,--ignore-glob 'tests/integration/test_$(name).py')
 
 test-next: ## Run the suite on the newest Django, where a Python >= 3.12 is found
 	@python="$$($(find_next_python))"; \
