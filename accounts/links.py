@@ -75,11 +75,12 @@ def find(token: str, purpose: str, *, now: datetime) -> Found:
     return Found(bytes(found[0]), *found[1:])
 
 
-def use(found: Found, user: User | None) -> User:
-    """Spend the link, whose user the caller has locked, and give that user. Raises InvalidLink, then nothing was done.
+def use(found: Found) -> User:
+    """Lock the link's user, spend the link, and give the user. Raises InvalidLink, then nothing was done.
 
     Of two that use it at once the row lets one through.
     """
+    user = next(iter(User.objects.locked([found.user_id])), None)
     if user is None or not user.is_active or user.email_canonical != found.email_canonical:
         raise InvalidLink
     if not _spend(Link.objects.filter(hash=found.hash)):

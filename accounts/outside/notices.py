@@ -26,27 +26,22 @@ def request(*, kind: str, user_id: UUID, key: str, facts: dict[str, str]) -> Non
     _offer(calls.owe(kind=kind, key=key, facts=facts, user_id=user_id))
 
 
-def request_by_address(*, kind: str, email: EmailAddress, client: Client) -> None:
+def request_by_address(*, kind: str, email: EmailAddress, client: Client | None = None, key: str = "") -> None:
     """Owe the notice to whoever has this address, at a stranger's word: nothing here depends on whether anyone has it.
 
-    Over the quotas of the address and of who asks, nothing is owed, and nobody is told.
+    Once a `key`, where one is given. Over the quotas of the address and of who asks nothing is owed; nobody is told.
     """
     # By kind: who asks for one kind in another's name keeps none of the other kinds from them.
     subjects = {"mail-recipient": f"{kind} {email.canonical}"}
-    if client.counted:
+    if client and client.counted:
         subjects["mail-address"] = client.counted
     try:
         throttles.count(subjects)
     except throttles.RateLimited as limited:
         observe.record_mail_suppressed(kind=kind, quota=limited.over.name)
         return
-    owe_to_address(kind=kind, email=email.text, key=f"{kind}/{uuid4()}")
-
-
-@transaction.atomic
-def owe_to_address(*, kind: str, email: str, key: str) -> None:
-    """Owe the notice once a `key` to this address, whosever it is."""
-    _offer(calls.owe(kind=kind, key=key, facts={}, email=email))
+    with transaction.atomic():
+        _offer(calls.owe(kind=kind, key=key or f"{kind}/{uuid4()}", facts={}, email=email.text))
 
 
 def _offer(call_id: UUID | None) -> None:

@@ -8,7 +8,7 @@ from datetime import datetime
 from accounts import links
 from accounts.event_types import UserChanges, UserUpdated
 from accounts.links import Found
-from accounts.models import Link, User
+from accounts.models import Link
 from accounts.models.session import Client
 from accounts.names import EmailAddress
 from accounts.outside import notices
@@ -29,7 +29,7 @@ def verify_email(*, token: str, now: datetime) -> None:
 
 @in_transaction
 def _verify(link: Found, now: datetime) -> None:
-    user = links.use(link, next(iter(User.objects.locked([link.user_id])), None))
+    user = links.use(link)
     if user.email_verified:
         return
     user.email_verified = True

@@ -76,7 +76,7 @@ def _change(session: Session, password_hash: str, client: Client, now: datetime)
 
 @in_transaction
 def _reset(link: Found, password_hash: str, client: Client, now: datetime) -> None:
-    user = links.use(link, next(iter(User.objects.locked([link.user_id])), None))
+    user = links.use(link)
     Session.objects.filter(user=user).end(now=now)
     forget_failures(user, client)
     _set(user, password_hash, "reset", client, now)

@@ -162,12 +162,8 @@ def _say_why_not(noted: PendingRegistration) -> None:
     kind = "username_taken"
     if User.objects.filter(email_canonical=noted.email_canonical).exists():
         kind = "already_registered"
-    try:
-        throttles.count({"mail-recipient": f"{kind} {noted.email_canonical}"})
-    except throttles.RateLimited as limited:
-        observe.record_mail_suppressed(kind=kind, quota=limited.over.name)
-    else:
-        notices.owe_to_address(kind=kind, email=noted.email, key=f"registration/{noted.pk}")
+    address = EmailAddress(noted.email, noted.email_canonical)
+    notices.request_by_address(kind=kind, email=address, key=f"registration/{noted.pk}")
 
 
 @in_transaction
