@@ -39,9 +39,16 @@ class Served:
 def serving(ground: Ground, *arguments: str) -> Iterator[Served]:
     """Start it, with `--port` and a port of its own; ended with the block. Raises ChildProcessError: not ended well."""
     port = ports.free()
-    process = ground.start(*arguments, "--port", str(port))
-    try:
+    with started(ground, *arguments, "--port", str(port)) as process:
         yield Served(process, port)
+
+
+@contextmanager
+def started(ground: Ground, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """Start it; ended with the block. Raises ChildProcessError: not ended well."""
+    process = ground.start(*arguments)
+    try:
+        yield process
         process.terminate()
         if code := process.wait(_STOP_WITHIN_S):
             raise ChildProcessError(f"{process.args!r} ended with {code}")

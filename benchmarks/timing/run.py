@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import psycopg
 
 from benchmarks.frame.ground import Ground, ground
+from benchmarks.frame.serving import started
 from benchmarks.frame.waiting import wait_for
 from benchmarks.frame.web import serving_web
 from benchmarks.timing.ask import times_ms
@@ -23,7 +24,6 @@ from benchmarks.timing.people import make_people
 from benchmarks.timing.told import report
 
 _SETTLED_WITHIN_S = 180.0
-_STOP_WITHIN_S = 30.0
 _OWED = """
 select count(*) from accounts_outsidecall where settled_at is null and failed_at is null
 union all select count(*) from accounts_pendingregistration
@@ -81,23 +81,10 @@ def _web(here: Ground) -> Iterator[Mapping[bool, int]]:
     with ExitStack() as running:
         revealing = running.enter_context(serving_web(here))
         hiding = running.enter_context(serving_web(here, REGISTRATION_REVEALS_EMAIL="off"))
-        running.enter_context(_worker(here))
+        # What sends the mails; nobody waits for it, but it may be what gives a difference away.
+        running.enter_context(started(here, "-m", "celery", "-A", "usercenter", "worker"))
         make_people(here, revealing)
         yield {False: revealing, True: hiding}
-
-
-@contextmanager
-def _worker(here: Ground) -> Iterator[None]:
-    """What sends the mails; nobody waits for it, but it may be what gives a difference away."""
-    process = here.start("-m", "celery", "-A", "usercenter", "worker")
-    try:
-        yield
-        process.terminate()
-        if code := process.wait(_STOP_WITHIN_S):
-            raise ChildProcessError(f"the worker ended with {code}")
-    finally:
-        process.kill()
-        process.wait()
 
 
 def _wait_until_settled(here: Ground) -> None:
