@@ -1,7 +1,7 @@
 """The facts that this app publishes. Their JSON Schemas lie in `schemas/`; `routes.py` says who handles them."""
 
 from datetime import datetime
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self, cast
 from uuid import UUID
 
 import msgspec
@@ -10,9 +10,11 @@ from accounts.models import Session, User
 from accounts.models.session import Client
 from events.event import Event, Instant, PersonalStr
 
+Status = Literal["active", "suspended", "pending_deletion", "deleted"]
 Scope = Literal["one", "others", "all"]
-PasswordHow = Literal["change", "reset"]
-AlertKind = Literal["refresh_token_reused", "login_blocked"]
+PasswordHow = Literal["change", "reset", "operator"]
+AlertKind = Literal["refresh_token_reused", "login_blocked", "unusual_login"]
+Sign = Literal["new_device", "new_network", "after_failures"]
 
 
 class UserEvent(Event, frozen=True, kw_only=True):
@@ -54,7 +56,7 @@ class UserLoggedIn(UserEvent, frozen=True, kw_only=True):
 
     session_id: UUID
     at: Instant
-    device: str
+    device: PersonalStr
     ip: PersonalStr
 
     @classmethod
@@ -85,25 +87,29 @@ class UserLoggedOut(UserEvent, frozen=True, kw_only=True):
 
 
 class UserPasswordChanged(UserEvent, frozen=True, kw_only=True):
-    """The password is another: changed by who knew it, or reset by a link."""
+    """The password is another: changed by who knew it, reset by a link, or set at the operator's command line."""
 
     type: ClassVar[str] = "user.password_changed"
 
     how: PasswordHow
     at: Instant
-    device: str
+    device: PersonalStr
     ip: PersonalStr
 
 
 class UserSecurityAlert(UserEvent, frozen=True, kw_only=True):
-    """Something that the user should know of, and that others may have done. The user's version stays as it was."""
+    """Something that the user should know of, and that others may have done. The user's version stays as it was.
+
+    `signs` say what was unusual about a login; a new device or network is one that no earlier login came from.
+    """
 
     type: ClassVar[str] = "user.security_alert"
 
     kind: AlertKind
     at: Instant
-    device: str
+    device: PersonalStr
     ip: PersonalStr
+    signs: tuple[Sign, ...] = ()
 
     @classmethod
     def of(cls, user: User, *, kind: AlertKind, at: datetime, client: Client) -> Self:
@@ -120,6 +126,11 @@ class UserChanges(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     display_name: PersonalStr | msgspec.UnsetType = msgspec.UNSET
     locale: str | msgspec.UnsetType = msgspec.UNSET
     time_zone: str | msgspec.UnsetType = msgspec.UNSET
+    is_staff: bool | msgspec.UnsetType = msgspec.UNSET
+    is_superuser: bool | msgspec.UnsetType = msgspec.UNSET
+    groups: list[str] | msgspec.UnsetType = msgspec.UNSET
+    notify_email: bool | msgspec.UnsetType = msgspec.UNSET
+    notify_sms: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 class UserUpdated(UserEvent, frozen=True, kw_only=True):
@@ -134,3 +145,37 @@ class UserUpdated(UserEvent, frozen=True, kw_only=True):
     def of(cls, user: User, changes: UserChanges) -> Self:
         """This user, after the change."""
         return cls(user_id=user.pk, version=user.version, changes=changes, at=user.updated_at)
+
+
+class UserStatusChanged(UserEvent, frozen=True, kw_only=True):
+    """The status is another. A suspension ends by itself at `until`, a pending deletion is done then."""
+
+    type: ClassVar[str] = "user.status_changed"
+
+    former: Status = msgspec.field(name="from")
+    to: Status
+    reason: PersonalStr
+    until: Instant | None = None
+    at: Instant
+
+    @classmethod
+    def of(cls, user: User, *, former: str) -> Self:
+        """This user, after the move."""
+        until = user.delete_after if user.status == User.Status.PENDING_DELETION else user.status_until
+        return cls(
+            user_id=user.pk,
+            version=user.version,
+            former=cast("Status", former),
+            to=cast("Status", user.status),
+            reason=user.status_reason,
+            until=until,
+            at=user.updated_at,
+        )
+
+
+class UserDeleted(UserEvent, frozen=True, kw_only=True):
+    """The account is gone for good. What is kept of the person is being erased: so this says who by id alone."""
+
+    type: ClassVar[str] = "user.deleted"
+
+    at: Instant

@@ -1,12 +1,12 @@
-"""The links of mails: one a user and purpose, good for a while, for one use.
+"""The links of mails: one a user and purpose, good for a while, for one use. Those that undo stand side by side.
 
-`outside.mail` makes one when it builds the mail; `services.passwords` and `services.addresses` find it by the token
-that comes back, and use it in the transaction of what it allows. Stored is the token's hash alone.
+`outside.mail` makes one when it builds the mail; the services of passwords, addresses and lifecycle find it by the
+token that comes back, and use it in the transaction of what it allows. Stored is the token's hash alone.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
@@ -17,6 +17,7 @@ from django.db.models.functions import Now
 from accounts import opaque
 from accounts.errors import Refused
 from accounts.models import Link, OutsideCall, User
+from accounts.names import EmailAddress
 
 
 class Lasts(NamedTuple):
@@ -29,14 +30,21 @@ class Lasts(NamedTuple):
 LASTS: Mapping[str, Lasts] = {
     Link.Purpose.VERIFY: Lasts(24 * 3600, "24 hours"),
     Link.Purpose.RESET: Lasts(30 * 60, "30 minutes"),
+    Link.Purpose.INVITE: Lasts(24 * 3600, "24 hours"),
+    Link.Purpose.CHANGE_EMAIL: Lasts(24 * 3600, "24 hours"),
+    Link.Purpose.UNDO_EMAIL: Lasts(7 * 24 * 3600, "7 days"),
 }
+# Whoever took the account over would end the one by changing the address once more, and the other is the owner's way.
+OUTLIVING = (Link.Purpose.UNDO_EMAIL, Link.Purpose.RESTORE)
 
 # A mail that was held up makes no link in place of one that was asked for later; and one that is sent again, because
 # its sender died, none in place of its own that was spent meanwhile.
 _PUT = """
-insert into accounts_link as known (user_id, purpose, hash, email_canonical, call_id, asked_at, created_at, expires_at)
-values (%s, %s, %s, %s, %s, %s, now(), now() + make_interval(secs => %s))
-on conflict (user_id, purpose) do update set hash = excluded.hash, email_canonical = excluded.email_canonical,
+insert into accounts_link as known
+    (user_id, purpose, hash, email_canonical, email, call_id, asked_at, created_at, expires_at)
+values (%s, %s, %s, %s, %s, %s, %s, now(), coalesce(%s::timestamptz, now() + make_interval(secs => %s)))
+on conflict (user_id, purpose) where not (purpose = 'undo_email') do update set
+    hash = excluded.hash, email_canonical = excluded.email_canonical, email = excluded.email,
     call_id = excluded.call_id, asked_at = excluded.asked_at, created_at = excluded.created_at,
     expires_at = excluded.expires_at, spent_at = null
 where known.asked_at < excluded.asked_at or (known.call_id = excluded.call_id and known.spent_at is null)
@@ -50,29 +58,66 @@ class InvalidLink(Refused):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A link that may still be used, and whose it is."""
+    """A link that may still be used, and whose it is; `email` is the address that it gives the user, if any."""
 
     hash: bytes
     user_id: UUID
+    purpose: str
     email_canonical: str
+    email: str
+
+    def opens(self, user: User) -> bool:
+        """Whether this user, as the row is now, may be changed by it."""
+        if self.purpose == Link.Purpose.UNDO_EMAIL:
+            return user.status in (User.Status.ACTIVE, User.Status.PENDING_DELETION)
+        is_restored = self.purpose == Link.Purpose.RESTORE
+        status = User.Status.PENDING_DELETION if is_restored else User.Status.ACTIVE
+        return user.status == status and user.email_canonical == self.email_canonical
 
 
 def make(call: OutsideCall, user: User, purpose: str) -> str | None:
     """The token for this mail, the same at each repeat, in place of an older's. None once that is spent, or late."""
-    token = opaque.derived_token("link", str(call.id))
-    of_user = user.pk, purpose, opaque.digest(token), user.email_canonical
+    token = _token_of(call.id)
+    if purpose == Link.Purpose.UNDO_EMAIL:
+        return token if _unspent(token).exists() else None
+    email = call.email if purpose == Link.Purpose.CHANGE_EMAIL else ""
+    until, lasts_s = (user.delete_after, None) if purpose == Link.Purpose.RESTORE else (None, LASTS[purpose].seconds)
+    of_user = user.pk, purpose, opaque.digest(token), user.email_canonical, email
     with connection.cursor() as cursor:
-        cursor.execute(_PUT, (*of_user, call.id, call.created_at, LASTS[purpose].seconds))
+        cursor.execute(_PUT, (*of_user, call.id, call.created_at, until, lasts_s))
         return token if cursor.fetchone() else None
 
 
-def find(token: str, purpose: str, *, now: datetime) -> Found:
+def hold(address: EmailAddress, user: User, *, call_id: UUID, now: datetime) -> None:
+    """Keep the address that the user has just lost, for who still reads its mail: this call's link gives it back.
+
+    It is made with the change, not with its mail: from this moment nobody else can take the address.
+    """
+    Link.objects.create(
+        user=user,
+        purpose=Link.Purpose.UNDO_EMAIL,
+        hash=opaque.digest(_token_of(call_id)),
+        email_canonical=address.canonical,
+        email=address.text,
+        call_id=call_id,
+        asked_at=now,
+        created_at=now,
+        expires_at=now + timedelta(seconds=LASTS[Link.Purpose.UNDO_EMAIL].seconds),
+    )
+
+
+def is_held(email_canonical: str, *, but_for: User) -> bool:
+    """Whether another user may still have the address back."""
+    held = Link.objects.filter(purpose=Link.Purpose.UNDO_EMAIL, email_canonical=email_canonical, spent_at=None)
+    return held.filter(expires_at__gt=Now()).exclude(user_id=but_for.pk).exists()
+
+
+def find(token: str, *purposes: str, now: datetime) -> Found:
     """The link that this token opens; `use` decides. Raises InvalidLink."""
-    of_token = Link.objects.filter(hash=opaque.digest(token), purpose=purpose, spent_at=None, expires_at__gt=now)
-    found = of_token.values_list("hash", "user_id", "email_canonical").first()
+    found = _unspent(token).filter(purpose__in=purposes, expires_at__gt=now).first()
     if found is None:
         raise InvalidLink
-    return Found(bytes(found[0]), *found[1:])
+    return Found(bytes(found.hash), found.user_id, found.purpose, found.email_canonical, found.email)
 
 
 def use(found: Found) -> User:
@@ -81,7 +126,7 @@ def use(found: Found) -> User:
     Of two that use it at once the row lets one through.
     """
     user = next(iter(User.objects.locked([found.user_id])), None)
-    if user is None or not user.is_active or user.email_canonical != found.email_canonical:
+    if user is None or not found.opens(user):
         raise InvalidLink
     if not _spend(Link.objects.filter(hash=found.hash)):
         raise InvalidLink
@@ -91,6 +136,25 @@ def use(found: Found) -> User:
 def void(user: User, *purposes: str) -> None:
     """End the user's links of these purposes, in the caller's transaction."""
     _spend(Link.objects.filter(user=user, purpose__in=purposes))
+
+
+def void_all(user: User, *, but_for: Collection[str] = ()) -> None:
+    """End all links of the user, but for those of some purposes."""
+    _spend(Link.objects.filter(user=user).exclude(purpose__in=but_for))
+
+
+def void_later_undos(user: User, found: Found) -> None:
+    """The changes that are undone with this one cannot be undone in turn."""
+    own = Link.objects.get(hash=found.hash)
+    _spend(Link.objects.filter(user=user, purpose=Link.Purpose.UNDO_EMAIL, created_at__gte=own.created_at))
+
+
+def _token_of(call_id: UUID) -> str:
+    return opaque.derived_token("link", str(call_id))
+
+
+def _unspent(token: str) -> QuerySet[Link]:
+    return Link.objects.filter(hash=opaque.digest(token), spent_at=None)
 
 
 def _spend(found: QuerySet[Link]) -> int:

@@ -1,14 +1,16 @@
 """Which handlers each event goes to. Names are stored, so renaming a function is free."""
 
 from accounts.event_types import (
+    UserDeleted,
     UserLoggedIn,
     UserLoggedOut,
     UserPasswordChanged,
     UserRegistered,
     UserSecurityAlert,
+    UserStatusChanged,
     UserUpdated,
 )
-from accounts.handlers import cache, figures, login_log, security, settings, warnings, welcome
+from accounts.handlers import cache, cleanup, figures, login_log, security, settings, status, warnings, welcome
 from events.routing import Routes, on, on_batch, unhandled
 
 ROUTES = Routes(
@@ -22,6 +24,9 @@ ROUTES = Routes(
     on(UserPasswordChanged, warnings.log_password_changed, name="log-password-changed"),
     on(UserSecurityAlert, warnings.mail_alert, name="mail-alert", only_ours=True),
     on(UserSecurityAlert, warnings.log_alert, name="log-alert"),
+    on(UserStatusChanged, status.tell_status, name="tell-status", only_ours=True),
+    on(UserStatusChanged, cache.refresh_profile, name="refresh-profile-status"),
+    on(UserDeleted, cleanup.clean_up, name="clean-up", only_ours=True),
     on(UserUpdated, cache.refresh_profile, name="refresh-profile"),
     unhandled(UserLoggedOut, because="the session's row has ended already; other services may follow it"),
 )

@@ -13,14 +13,14 @@ from events.routing import Delivery
 
 
 def as_json(logins: Sequence[tuple[UserLoggedIn, Delivery]]) -> str:
-    """An array of objects; times are RFC 3339, an erased address is null."""
+    """An array of objects; times are RFC 3339, an erased address is null, an erased device is empty."""
     rows = [
         {
             "event_id": delivery.event_id,
             "user_id": event.user_id,
             "at": event.at,
             "session_id": event.session_id,
-            "device": event.device,
+            "device": event.device or "",
             "ip": event.ip,
             "network": network_of(event.ip),
         }

@@ -1,23 +1,26 @@
 """user.password_changed and user.security_alert: the user is told, and the security log keeps it."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 
 from accounts.event_types import UserPasswordChanged, UserSecurityAlert
 from accounts.models import SecurityRecord
 from accounts.outside import notices
+from accounts.outside.mail import told_time
 from events.routing import Delivery
 
 _DONE = {
     "change": {"what": "changed", "sessions": "All other sessions have ended."},
-    "reset": {"what": "reset by a link from a mail", "sessions": "All sessions have ended."},
+    "reset": {"what": "set by a link from a mail", "sessions": "All sessions have ended."},
+    "operator": {"what": "set by an operator of the service", "sessions": "All sessions have ended."},
 }
 _CHANGED_KINDS = {
     "change": SecurityRecord.Kind.PASSWORD_CHANGED,
     "reset": SecurityRecord.Kind.PASSWORD_RESET,
+    "operator": SecurityRecord.Kind.PASSWORD_RESET,
 }
 _NOTICED = {
     "refresh_token_reused": "A session of yours was ended: its token was used twice, as by somebody who has a copy.",
+    "unusual_login": "Somebody signed in from a new device or place, or after several wrong passwords.",
     "login_blocked": "Somebody tried to sign in too often with a wrong password, and has to wait now.",
 }
 
@@ -45,16 +48,17 @@ def log_alert(event: UserSecurityAlert, delivery: Delivery) -> None:
 def _tell(
     event: UserPasswordChanged | UserSecurityAlert, kind: str, facts: Mapping[str, str], delivery: Delivery
 ) -> None:
-    at = {"at": _told(event.at)}
+    at = {"at": told_time(event.at)}
     notices.request(kind=kind, user_id=event.user_id, key=delivery.key, facts={**facts, **at})
 
 
 def _log(event: UserPasswordChanged | UserSecurityAlert, kind: str, delivery: Delivery) -> None:
     record = SecurityRecord(
-        event_id=delivery.event_id, kind=kind, user_id=event.user_id, at=event.at, device=event.device, ip=event.ip
+        event_id=delivery.event_id,
+        kind=kind,
+        user_id=event.user_id,
+        at=event.at,
+        device=event.device or "",
+        ip=event.ip,
     )
     SecurityRecord.objects.bulk_create([record], ignore_conflicts=True)
-
-
-def _told(at: datetime) -> str:
-    return at.astimezone(UTC).strftime("%Y-%m-%d, %H:%M UTC")

@@ -3,9 +3,17 @@
 from django.db import models
 from django.db.models import Q
 
+_KINDS = [
+    "new_device", "password_changed", "password_reset", "refresh_token_reused", "login_blocked", "unusual_login",
+    "email_changed", "email_change_undone", "unlocked", "reset_requested",
+]  # fmt: skip
+
 
 class SecurityRecord(models.Model):
-    """One thing noticed, once an event and kind."""
+    """One thing noticed or done, once an event and kind.
+
+    What no event tells of has an id of its own as `event_id`. `actor_id` is who did it on the user's behalf.
+    """
 
     class Kind(models.TextChoices):
         """What was noticed."""
@@ -15,6 +23,11 @@ class SecurityRecord(models.Model):
         PASSWORD_RESET = "password_reset"  # noqa: S105
         REFRESH_TOKEN_REUSED = "refresh_token_reused"  # noqa: S105
         LOGIN_BLOCKED = "login_blocked"
+        UNUSUAL_LOGIN = "unusual_login"
+        EMAIL_CHANGED = "email_changed"
+        EMAIL_CHANGE_UNDONE = "email_change_undone"
+        UNLOCKED = "unlocked"
+        RESET_REQUESTED = "reset_requested"
 
     id = models.BigAutoField(primary_key=True)
     event_id = models.UUIDField()
@@ -23,21 +36,14 @@ class SecurityRecord(models.Model):
     at = models.DateTimeField()
     device = models.CharField(max_length=200, default="", blank=True)
     ip = models.GenericIPAddressField(null=True)
+    actor_id = models.UUIDField(null=True)
 
     class Meta:
         constraints = [
             models.UniqueConstraint(name="accounts_security_once", fields=["event_id", "kind"]),
             models.CheckConstraint(
                 name="accounts_security_kind",
-                condition=Q(
-                    kind__in=[
-                        "new_device",
-                        "password_changed",
-                        "password_reset",
-                        "refresh_token_reused",
-                        "login_blocked",
-                    ]
-                ),
+                condition=Q(kind__in=_KINDS),
             ),
         ]
         indexes = [models.Index(name="accounts_security_user_at", fields=["user_id", "at"])]

@@ -27,6 +27,10 @@ USERNAME_UNIQUE = "accounts_user_username_unique"
 EMAIL_UNIQUE = "accounts_user_email_unique"
 
 
+# Who may delete a user without the time to think again.
+DELETE_IMMEDIATELY = "delete_user_immediately"
+
+
 class UserQuerySet(models.QuerySet["User"]):
     """Reads of users, and the one way to lock them."""
 
@@ -40,7 +44,11 @@ class UserQuerySet(models.QuerySet["User"]):
 
 
 class User(AbstractBaseUser, PermissionsMixin):
-    """One account. `version` grows by one with every published change."""
+    """One account. `version` grows by one with every published change.
+
+    `status_reason` was given at the last move of the status. A suspension ends by itself at `status_until`, an account
+    that waits for its deletion is deleted at `delete_after`, and restored it has its `former_status`.
+    """
 
     class Status(models.TextChoices):
         """Where the account is in its life; docs/openapi.json has the moves."""
@@ -57,6 +65,10 @@ class User(AbstractBaseUser, PermissionsMixin):
     email_canonical = models.CharField(max_length=762)
     email_verified = models.BooleanField(default=False)
     status = models.CharField(max_length=16, choices=Status, default=Status.ACTIVE)
+    status_reason = models.CharField(max_length=200, db_default="", default="", blank=True)
+    status_until = models.DateTimeField(null=True, blank=True)
+    delete_after = models.DateTimeField(null=True, blank=True)
+    former_status = models.CharField(max_length=16, choices=Status, db_default="", default="", blank=True)
     display_name = models.CharField(max_length=100, default="", blank=True)
     locale = models.CharField(max_length=35, default="en")
     time_zone = models.CharField(max_length=64, default="UTC")
@@ -84,6 +96,19 @@ class User(AbstractBaseUser, PermissionsMixin):
             ),
             models.CheckConstraint(name="accounts_user_version", condition=Q(version__gte=1)),
         ]
+        indexes = [
+            # Lists go on behind the last row of a page, by either of these; a search looks for how a name begins.
+            models.Index(name="accounts_user_created", fields=["created_at", "id"]),
+            models.Index(
+                name="accounts_user_by_name", fields=["username_canonical"], opclasses=["varchar_pattern_ops"]
+            ),
+            models.Index(name="accounts_user_by_email", fields=["email_canonical"], opclasses=["varchar_pattern_ops"]),
+            models.Index(name="accounts_user_suspended", fields=["status_until"], condition=Q(status="suspended")),
+            models.Index(name="accounts_user_leaving", fields=["delete_after"], condition=Q(status="pending_deletion")),
+            # The last of them stays: each of their moves looks at all.
+            models.Index(name="accounts_user_superusers", fields=["id"], condition=Q(is_superuser=True)),
+        ]
+        permissions = [(DELETE_IMMEDIATELY, "Can delete user immediately")]
 
     def __str__(self) -> str:
         return self.username

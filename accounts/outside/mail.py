@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from email.utils import parseaddr
 
 from django.core.mail import EmailMessage
@@ -88,6 +89,11 @@ def build(call: OutsideCall) -> EmailMessage:
     domain = parseaddr(message.from_email)[1].rpartition("@")[2]
     message.extra_headers = {"Message-ID": f"<{call.id}@{domain}>", "Auto-Submitted": "auto-generated"}
     return message
+
+
+def told_time(at: datetime) -> str:
+    """A moment for a person."""
+    return at.astimezone(UTC).strftime("%Y-%m-%d, %H:%M UTC")
 
 
 def inert(text: str) -> str:

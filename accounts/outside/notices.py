@@ -15,21 +15,27 @@ from accounts.names import EmailAddress
 from accounts.outside import calls, queue
 
 
-def request(*, kind: str, user_id: UUID, key: str, facts: dict[str, str]) -> None:
-    """Owe the notice, once a `key` (at most 128 characters) however often it is asked for.
+def request(*, kind: str, key: str, facts: dict[str, str], user_id: UUID | None = None, email: str = "") -> UUID | None:
+    """Owe the notice, once a `key` (at most 128 characters) however often it is asked for; gives the call's id then.
 
-    `facts` are what the notice tells beside what is read from the user when it is sent: no address, no secret.
+    It goes to the user's address, or to `email` where that is another, or all there is. `facts` are what it tells
+    beside what is read from the user when it is sent: no address, no secret.
     Raises TransactionManagementError outside a transaction.
     """
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("a notice is owed in the transaction of what it tells of")
-    _offer(calls.owe(kind=kind, key=key, facts=facts, user_id=user_id))
+    call_id = calls.owe(kind=kind, key=key, facts=facts, user_id=user_id, email=email)
+    _offer(call_id)
+    return call_id
 
 
-def request_by_address(*, kind: str, email: EmailAddress, client: Client | None = None, key: str = "") -> None:
+def request_by_address(
+    *, kind: str, email: EmailAddress, client: Client | None = None, key: str = "", user_id: UUID | None = None
+) -> bool:
     """Owe the notice to whoever has this address, at a stranger's word: nothing here depends on whether anyone has it.
 
-    Once a `key`, where one is given. Over the quotas of the address and of who asks nothing is owed; nobody is told.
+    With a `user_id` it is that user's word, who wants to have the address. Once a `key`, where one is given. Over the
+    quotas of the address and of who asks nothing is owed (False); nobody is told.
     """
     # By kind: who asks for one kind in another's name keeps none of the other kinds from them.
     subjects = {"mail-recipient": f"{kind} {email.canonical}"}
@@ -39,9 +45,10 @@ def request_by_address(*, kind: str, email: EmailAddress, client: Client | None 
         throttles.count(subjects)
     except throttles.RateLimited as limited:
         observe.record_mail_suppressed(kind=kind, quota=limited.over.name)
-        return
+        return False
     with transaction.atomic():
-        _offer(calls.owe(kind=kind, key=key or f"{kind}/{uuid4()}", facts={}, email=email.text))
+        request(kind=kind, key=key or f"{kind}/{uuid4()}", facts={}, user_id=user_id, email=email.text)
+    return True
 
 
 def _offer(call_id: UUID | None) -> None:

@@ -1,0 +1,22 @@
+"""user.status_changed: the user is told."""
+
+from accounts.event_types import UserStatusChanged
+from accounts.outside import notices
+from accounts.outside.mail import told_time
+from events.routing import Delivery
+
+# By where the user was and is now; what leads to `deleted` is told by the clean-up.
+_KINDS = {
+    ("active", "suspended"): "suspended",
+    ("suspended", "active"): "reactivated",
+    ("active", "pending_deletion"): "pending_deletion",
+    ("suspended", "pending_deletion"): "pending_deletion",
+    ("pending_deletion", "active"): "restored",
+    ("pending_deletion", "suspended"): "restored",
+}
+
+
+def tell_status(event: UserStatusChanged, delivery: Delivery) -> None:
+    """Owe the user one mail about the new status; its address and link are read when it is sent."""
+    facts = {"reason": event.reason or "", "until": told_time(event.until) if event.until else ""}
+    notices.request(kind=_KINDS[event.former, event.to], user_id=event.user_id, key=delivery.key, facts=facts)
