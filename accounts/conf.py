@@ -15,6 +15,7 @@ from django.conf import settings
 
 from accounts import breached
 from accounts.keys import faults_of
+from accounts.receivers import Receiver, UnusableSecret, UnusableUrl, signing_key
 from events.conf import Problem
 
 PASSWORD_LEAST = 8
@@ -84,6 +85,10 @@ class AccountsSettings:
     refresh_grace_s: int = 10
     registration_reveals_email: bool = True
     throttles: tuple[str, ...] = ()
+    webhook_urls: tuple[str, ...] = field(default=(), repr=False)
+    webhook_secret: str = field(default="", repr=False)
+    webhook_allow_http: bool = False
+    webhook_allow_private: bool = False
 
     @classmethod
     def current(cls) -> Self:
@@ -95,10 +100,14 @@ class AccountsSettings:
         """All quotas by name. Raises ValueError for entries of THROTTLES that cannot be read."""
         return quotas_of(self.throttles)
 
+    def receiver(self, url: str) -> Receiver:
+        """Who may be sent to at this URL. Raises UnusableUrl."""
+        return Receiver.of(url, allow_http=self.webhook_allow_http, allow_private=self.webhook_allow_private)
+
     def problems(self) -> list[Problem]:
         """Everything that is wrong."""
         numbers = [*self._wrong_numbers(), *self._wrong_throttles()]
-        parts = [*self._wrong_cache(), *self._wrong_proxies(), *self._wrong_list()]
+        parts = [*self._wrong_cache(), *self._wrong_proxies(), *self._wrong_list(), *self._wrong_webhooks()]
         return [*self._wrong_keys(), *parts, *numbers]
 
     def _wrong_keys(self) -> Iterable[Problem]:
@@ -115,6 +124,22 @@ class AccountsSettings:
         except breached.UnusableList as error:
             allowed = "a readable file of one password a line, or of SHA-1 sums in their order"
             yield Problem("PASSWORD_BREACHED_FILE", allowed, str(error))
+
+    def _wrong_webhooks(self) -> Iterable[Problem]:
+        allowed = (
+            "a comma list of https:// URLs of public hosts at port 443 or 8443, without user and fragment"
+            " (WEBHOOK_ALLOW_HTTP: http:// too, at port 80 or 8080; WEBHOOK_ALLOW_PRIVATE: any host and port)"
+        )
+        for number, url in enumerate(self.webhook_urls, start=1):
+            try:
+                self.receiver(url)
+            except UnusableUrl as fault:
+                yield Problem("WEBHOOK_URLS", allowed, f"as number {number}: {fault}")
+        try:
+            if self.webhook_urls or self.webhook_secret:
+                signing_key(self.webhook_secret)
+        except UnusableSecret as fault:
+            yield Problem("WEBHOOK_SECRET", "whsec_ and the base64 of 24 random bytes or more", str(fault))
 
     def _wrong_cache(self) -> Iterable[Problem]:
         try:

@@ -191,6 +191,7 @@ CELERY_WORKER_CONCURRENCY = 2
 CELERY_BEAT_SCHEDULER = "celery.beat.Scheduler"  # keeps no file: every entry may run again at a restart
 CELERY_BEAT_SCHEDULE = {
     "sweep-outside-calls": {"task": "accounts.tasks.sweep_outside_calls", "schedule": 10.0},
+    "sweep-webhooks": {"task": "accounts.tasks.sweep_webhooks", "schedule": 10.0},
     "sweep-registrations": {"task": "accounts.tasks.sweep_registrations", "schedule": 10.0},
     "prune-accounts": {"task": "accounts.tasks.prune", "schedule": 3600.0},
     "prune-outbox": {"task": "usercenter.tasks.prune_outbox", "schedule": 900.0},
@@ -207,6 +208,10 @@ ACCOUNTS = {
     "REFRESH_GRACE_S": env.int("REFRESH_GRACE_S", default=10),
     "REGISTRATION_REVEALS_EMAIL": env.bool("REGISTRATION_REVEALS_EMAIL", default=True),
     "THROTTLES": tuple(env.list("THROTTLES", default=[])),
+    "WEBHOOK_URLS": tuple(env.list("WEBHOOK_URLS", default=[])),
+    "WEBHOOK_SECRET": env.str("WEBHOOK_SECRET", default=""),
+    "WEBHOOK_ALLOW_HTTP": env.bool("WEBHOOK_ALLOW_HTTP", default=False),
+    "WEBHOOK_ALLOW_PRIVATE": env.bool("WEBHOOK_ALLOW_PRIVATE", default=False),
     "PASSWORD_MIN_LENGTH": env.int("PASSWORD_MIN_LENGTH", default=8),
     "PASSWORD_REFUSE_COMMON": env.bool("PASSWORD_REFUSE_COMMON", default=not DEBUG),
     "PASSWORD_BREACHED_FILE": env.str("PASSWORD_BREACHED_FILE", default=""),
