@@ -31,6 +31,14 @@ class UserNotFound(Refused):
     """There is no such user, or none any more."""
 
 
+class UserGone(UserNotFound):
+    """The user is deleted, or waits for it; `version` is the last one."""
+
+    def __init__(self, version: int) -> None:
+        super().__init__()
+        self.version = version
+
+
 def user_named(typed: str) -> User | None:
     """The user with this username or e-mail address, in whatever spelling."""
     canonical = canonical_identifier(typed)
@@ -77,9 +85,15 @@ def security_log_of(user_id: UUID) -> QuerySet[SecurityRecord]:
 
 
 def profile_of(user_id: UUID) -> dict[str, Any]:
-    """What any signed-in user may see of another. Raises UserNotFound."""
-    living = User.objects.filter(id=user_id).exclude(status=User.Status.DELETED)
-    profile = living.values("id", "username", "display_name", "version").first()
-    if profile is None:
+    """What any signed-in user may see of another. Raises UserNotFound; UserGone where there was one."""
+    found = User.objects.filter(id=user_id).values("id", "username", "display_name", "version", "status").first()
+    if found is None:
         raise UserNotFound
-    return profile | {"id": str(profile["id"])}
+    if found["status"] in (User.Status.PENDING_DELETION, User.Status.DELETED):
+        raise UserGone(found["version"])
+    return {
+        "id": str(found["id"]),
+        "username": found["username"],
+        "display_name": found["display_name"],
+        "version": found["version"],
+    }
