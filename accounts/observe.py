@@ -21,6 +21,11 @@ def record_mail_sent(call: OutsideCall, *, ms: float) -> None:
     _write_call(logging.INFO, "mail sent", call, ms=round(ms, 3))
 
 
+def record_webhook_answered(call: OutsideCall, *, status: int, ms: float) -> None:
+    """A receiver has answered, with whatever status; `ms` from resolving its name to that."""
+    _write_call(logging.INFO, "webhook answered", call, status=status, ms=round(ms, 3))
+
+
 def record_call_skipped(call: OutsideCall, *, reason: str) -> None:
     """Nothing is owed any more."""
     _write_call(logging.INFO, "outside call skipped", call, reason=reason)
@@ -99,4 +104,6 @@ def record_cache(*, away: bool, error: Exception | None = None) -> None:
 
 def _write_call(level: int, event: str, call: OutsideCall, **fields: Any) -> None:
     told = {"call_id": str(call.id), "kind": call.kind, "key": call.key, "attempts": call.attempts, **fields}
+    if host := call.facts.get("host"):
+        told["host"] = host
     _log.log(level, event, extra=told)

@@ -10,7 +10,7 @@ from accounts.event_types import (
     UserStatusChanged,
     UserUpdated,
 )
-from accounts.handlers import cache, cleanup, figures, login_log, security, settings, status, warnings, welcome
+from accounts.handlers import cache, cleanup, figures, login_log, security, settings, status, warnings, webhooks, welcome
 from events.routing import Routes, on, on_batch, unhandled
 
 ROUTES = Routes(
@@ -28,5 +28,6 @@ ROUTES = Routes(
     on(UserStatusChanged, cache.refresh_profile, name="refresh-profile-status"),
     on(UserDeleted, cleanup.clean_up, name="clean-up", only_ours=True),
     on(UserUpdated, cache.refresh_profile, name="refresh-profile"),
+    on(UserUpdated, webhooks.sync, name="sync-webhooks", only_ours=True),
     unhandled(UserLoggedOut, because="the session's row has ended already; other services may follow it"),
 )

@@ -22,8 +22,14 @@ def settle_outside_call(call_id: str) -> None:
 # So that few pile up while no worker runs; long enough for clocks that differ.
 @shared_task(expires=60)
 def sweep_outside_calls() -> None:
-    """Make what is due: calls that the queue lost, failed ones and those that an outage held up."""
+    """Make the mails that are due: those that the queue lost, failed ones and those that an outage held up."""
     attempts.sweep()
+
+
+@shared_task(expires=60)
+def sweep_webhooks() -> None:
+    """Make the webhooks that are due, beside the mails: neither waits for the other."""
+    attempts.sweep_webhooks()
 
 
 @shared_task

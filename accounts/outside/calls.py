@@ -5,6 +5,7 @@ that a taker that dies is followed by another, and two never have the same call 
 """
 
 import json
+from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -14,9 +15,10 @@ from django.db.models.functions import Now
 from uuid_utils.compat import uuid7
 
 from accounts.models import OutsideCall
+from events.errors import EventsError
 from events.trace import current_traceparent
 
-# More than a mail server can make a sender wait: ten answers, each within EMAIL_TIMEOUT.
+# More than a mail server can make a sender wait: ten answers, each within EMAIL_TIMEOUT. A webhook takes less.
 LEASE_S = 120
 
 _OWE = """
@@ -32,9 +34,14 @@ where id = (
   select id from accounts_outsidecall
   where settled_at is null and failed_at is null and next_attempt_at <= statement_timestamp()
     and (%(id)s::uuid is null or id = %(id)s::uuid)
+    and (%(kind)s::text is null or kind = %(kind)s::text) and kind <> all(%(but)s::text[])
   order by next_attempt_at limit 1 for update skip locked)
 returning *
 """
+
+
+class NobodyToTell(EventsError):
+    """Nothing is owed any more: whom it is about is gone, nobody would get it, or it would be pointless."""
 
 
 def owe(*, kind: str, key: str, facts: dict[str, str], user_id: UUID | None = None, email: str = "") -> UUID | None:
@@ -54,9 +61,13 @@ def owe(*, kind: str, key: str, facts: dict[str, str], user_id: UUID | None = No
     return row[0] if row else None
 
 
-def take(call_id: UUID | None = None) -> OutsideCall | None:
-    """Take this call, or the one that is due the longest, for LEASE_S; None where none is due."""
-    return next(iter(OutsideCall.objects.raw(_TAKE, {"id": call_id, "lease_s": LEASE_S})), None)
+def take(call_id: UUID | None = None, *, kind: str | None = None, but: Sequence[str] = ()) -> OutsideCall | None:
+    """Take this call, or the one that is due the longest, for LEASE_S; None where none is due.
+
+    Of one `kind` where it is given; never of those in `but`.
+    """
+    wanted = {"id": call_id, "kind": kind, "but": list(but), "lease_s": LEASE_S}
+    return next(iter(OutsideCall.objects.raw(_TAKE, wanted)), None)
 
 
 def settle(call: OutsideCall, *, skipped: str = "") -> None:

@@ -1,7 +1,8 @@
 """A notice as one mail: built from the user's row as it is now, and handed to the mail server of EMAIL_URL.
 
-Called by `attempts`, which settles the call by what is raised here. Nothing that a user wrote gets into a header, and
-in the text nothing of it can be clicked.
+Called by `attempts`, which settles the call by what is raised here. Every mail is text and HTML, and both say the same:
+the HTML is made of the text's paragraphs. Nothing that a user wrote gets into a header, and nothing of it can be
+clicked: what can be is a link of ours, or PUBLIC_URL.
 """
 
 import re
@@ -12,38 +13,85 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parseaddr
+from typing import NamedTuple
 
-from django.core.mail import EmailMessage
+from django.core.mail import EmailMultiAlternatives
+from django.db.models import QuerySet
 from django.template.loader import render_to_string
 
 from accounts import links
 from accounts.conf import AccountsSettings
-from accounts.models import Link, OutsideCall, User
+from accounts.models import Link, OutsideCall, User, UserSettings
 from accounts.names import canonical_text
+from accounts.outside.calls import NobodyToTell
 from events.errors import EventsError, Permanent, Retryable, Transient
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A kind of mail; its text lies in templates/accounts/mail/<kind>.txt. `purpose` is that of the link it carries."""
+    """A kind of mail; its words lie in templates/accounts/mail/<kind>.txt.
+
+    `purpose` is that of the link it carries; without the link it is not sent, unless it is `good_without`. What is
+    `optional` the user may have switched off.
+    """
 
     subject: str
     purpose: str = ""
-    # For whom it is pointless, of those who have the address.
+    # For whom it is pointless, of those who have the address; and who gets it without a link.
     not_for: Callable[[User], bool] = lambda _user: False
+    linkless: Callable[[User], bool] = lambda _user: False
+    good_without: bool = False
+    optional: bool = False
+    # Whose the address is by now is not looked at: it was a user's who is gone, or nobody's.
+    to_address_alone: bool = False
+    # What is sent in its place where the address has become another user's: to that one.
+    if_taken: str = ""
 
 
 NOTICES = {
-    "welcome": Notice("Welcome to usercenter", Link.Purpose.VERIFY),
+    "welcome": Notice(
+        "Welcome to usercenter", Link.Purpose.VERIFY, linkless=lambda user: user.email_verified, good_without=True
+    ),
+    "invited": Notice(
+        "Your account at usercenter",
+        Link.Purpose.INVITE,
+        not_for=lambda user: not user.is_active or user.has_usable_password(),
+    ),
     "verify": Notice("Is this your e-mail address?", Link.Purpose.VERIFY, not_for=lambda user: user.email_verified),
     "reset": Notice("Set a new password", Link.Purpose.RESET, not_for=lambda user: not user.is_active),
     "password_changed": Notice("Your password was changed"),
     "security_alert": Notice("Please look at your account"),
     "already_registered": Notice("You have an account already"),
-    "username_taken": Notice("This username is taken"),
+    "username_taken": Notice("This username is taken", to_address_alone=True),
+    "change_email": Notice(
+        "Is this your new e-mail address?",
+        Link.Purpose.CHANGE_EMAIL,
+        not_for=lambda user: not user.is_active,
+        if_taken="already_registered",
+    ),
+    "email_change_asked": Notice("Your e-mail address is about to change"),
+    "email_changed": Notice("Your e-mail address was changed", Link.Purpose.UNDO_EMAIL),
+    "suspended": Notice("Your account was suspended"),
+    "reactivated": Notice("Your account is active again", optional=True),
+    "pending_deletion": Notice(
+        "Your account is going to be deleted",
+        Link.Purpose.RESTORE,
+        not_for=lambda user: user.status != User.Status.PENDING_DELETION,
+        # What a user may not do before, asking for the deletion does not open either.
+        linkless=lambda user: user.former_status == User.Status.SUSPENDED,
+    ),
+    "restored": Notice("Your account was restored", optional=True),
+    "deleted": Notice("Your account was deleted", to_address_alone=True),
 }
 # Where in the operator's pages a link leads; the token follows the `#`, which no browser sends on.
-PAGES: Mapping[str, str] = {Link.Purpose.VERIFY: "verify-email", Link.Purpose.RESET: "reset-password"}
+PAGES: Mapping[str, str] = {
+    Link.Purpose.VERIFY: "verify-email",
+    Link.Purpose.RESET: "reset-password",
+    Link.Purpose.INVITE: "reset-password",
+    Link.Purpose.CHANGE_EMAIL: "confirm-email",
+    Link.Purpose.UNDO_EMAIL: "undo-email",
+    Link.Purpose.RESTORE: "restore-account",
+}
 
 # Nor with an encoded word (RFC 2047) in it, which Django would decode: the mail would go to another mailbox.
 _ONE_ADDRESS = re.compile(r"(?!.*=\?)[^\s@,;:<>()\[\]\\\"]+@[^\s@,;:<>()\[\]\\\"]+")
@@ -51,10 +99,6 @@ _STARTS_A_LINK = re.compile(r"[.:/@\u3002\uff0e\uff61]")
 _BREAK = "\u200b"
 _CLOSING = 421  # RFC 5321, 3.8: the server ends the connection, whatever it was asked
 _PERMANENT = 500
-
-
-class NobodyToTell(EventsError):
-    """Nothing is owed any more: the user is gone, nobody has the address, or the mail would be pointless."""
 
 
 class MailServerAway(Transient):
@@ -76,16 +120,15 @@ def send(call: OutsideCall) -> None:
         message.send()
 
 
-def build(call: OutsideCall) -> EmailMessage:
+def build(call: OutsideCall) -> EmailMultiAlternatives:
     """The mail, with a Message-ID that stays the same however often it is sent. Raises NobodyToTell, MailRefused."""
-    notice, user = NOTICES[call.kind], _user_of(call)
-    if user and notice.not_for(user):
-        raise NobodyToTell("pointless")
-    address = user.email if user else call.email
+    kind, user, address = _addressed(call)
     if not _ONE_ADDRESS.fullmatch(address):
         raise MailRefused("not one address")
-    text = render_to_string(f"accounts/mail/{call.kind}.txt", _context(call, user, notice.purpose))
-    message = EmailMessage(subject=notice.subject, body=text, to=[address])
+    told = _told_to(user) | _told_by(call) | _link(call, kind, user)
+    text = render_to_string(f"accounts/mail/{kind}.txt", told)
+    message = EmailMultiAlternatives(subject=NOTICES[kind].subject, body=text, to=[address])
+    message.attach_alternative(_html(text, message.subject, told), "text/html")
     domain = parseaddr(message.from_email)[1].rpartition("@")[2]
     message.extra_headers = {"Message-ID": f"<{call.id}@{domain}>", "Auto-Submitted": "auto-generated"}
     return message
@@ -102,35 +145,78 @@ def inert(text: str) -> str:
     return _STARTS_A_LINK.sub(lambda found: found[0] + _BREAK, visible)
 
 
-def _user_of(call: OutsideCall) -> User | None:
-    """Who is to be told; None where it is the address alone, which belongs to nobody."""
-    living = User.objects.exclude(status=User.Status.DELETED)
-    if call.user_id:
-        user = living.filter(pk=call.user_id).first()
-    else:
-        user = living.filter(email_canonical=canonical_text(call.email)).first()
-    if user is None and call.kind != "username_taken":
+class _Addressed(NamedTuple):
+    """Which mail goes to whom: no user where it is the address alone."""
+
+    kind: str
+    user: User | None
+    address: str
+
+
+def _addressed(call: OutsideCall) -> _Addressed:
+    """Raises NobodyToTell."""
+    notice = NOTICES[call.kind]
+    if notice.to_address_alone:
+        return _Addressed(call.kind, None, call.email)
+    user = _user_of(call)
+    if notice.not_for(user):
+        raise NobodyToTell("pointless")
+    if notice.optional and UserSettings.objects.filter(user_id=user.pk, notify_email=False).exists():
+        raise NobodyToTell("switched off")
+    if notice.if_taken and (owner := _owner_of(call.email)) and owner != user:
+        return _Addressed(notice.if_taken, owner, owner.email)
+    # Whose it is was looked up by the address: the one in the row, never what a stranger typed.
+    return _Addressed(call.kind, user, call.email if call.user_id and call.email else user.email)
+
+
+def _user_of(call: OutsideCall) -> User:
+    """Who is to be told. Raises NobodyToTell."""
+    user = _living().filter(pk=call.user_id).first() if call.user_id else _owner_of(call.email)
+    if user is None:
         raise NobodyToTell("the user is gone" if call.user_id else "nobody has the address")
     return user
 
 
-def _context(call: OutsideCall, user: User | None, purpose: str) -> dict[str, str]:
-    told = {**call.facts, "public_url": AccountsSettings.current().public_url}
-    if user is None:
-        return told
-    # Somebody's first mail may come when the address is shown to be theirs already.
-    is_done = purpose == Link.Purpose.VERIFY and user.email_verified
-    link = _link(call, user, purpose) if purpose and not is_done else ""
-    if purpose and not link and call.email:
-        # Asked for because of its link. What comes by itself, the welcome, goes without.
+def _owner_of(address: str) -> User | None:
+    return _living().filter(email_canonical=canonical_text(address)).first()
+
+
+def _living() -> QuerySet[User]:
+    return User.objects.exclude(status=User.Status.DELETED)
+
+
+def _told_to(user: User | None) -> dict[str, str]:
+    """What is read from the row, if there is one."""
+    told = {"public_url": AccountsSettings.current().public_url}
+    return told | {"username": inert(user.username), "status": user.status} if user else told
+
+
+def _told_by(call: OutsideCall) -> dict[str, str]:
+    """What the call tells; all but the reason is worded by us."""
+    return {name: inert(fact) if name == "reason" else fact for name, fact in call.facts.items()}
+
+
+def _link(call: OutsideCall, kind: str, user: User | None) -> dict[str, str]:
+    """The mail's link, and how long it is good. Raises NobodyToTell for a mail that is nothing without one."""
+    notice = NOTICES[kind]
+    if user is None or not notice.purpose or notice.linkless(user):
+        return {}
+    token = links.make(call, user, notice.purpose)
+    if token is None and not notice.good_without:
         raise NobodyToTell("the link is void")
-    lasts = links.LASTS[purpose].words if link else ""
-    return told | {"username": inert(user.username), "link": link, "lasts": lasts}
+    if token is None:
+        return {}
+    link = f"{AccountsSettings.current().public_url}/{PAGES[notice.purpose]}#token={token}"
+    lasts = links.LASTS.get(notice.purpose)
+    return {"link": link, "lasts": lasts.words if lasts else ""}
 
 
-def _link(call: OutsideCall, user: User, purpose: str) -> str:
-    token = links.make(call, user, purpose)
-    return f"{AccountsSettings.current().public_url}/{PAGES[purpose]}#token={token}" if token else ""
+def _html(text: str, subject: str, told: Mapping[str, str]) -> str:
+    """The text's paragraphs, with our addresses as links; in what a user wrote is none, since `inert` broke it."""
+    ours = [told[name] for name in ("link", "public_url") if name in told]
+    address = re.compile("({})".format("|".join(map(re.escape, ours))))
+    paragraphs = [address.split(paragraph) for paragraph in re.split(r"\n{2,}", text.strip())]
+    return render_to_string("accounts/mail/base.html", {"subject": subject, "paragraphs": paragraphs, "ours": ours})
 
 
 @contextmanager
