@@ -10,7 +10,18 @@ from accounts.event_types import (
     UserStatusChanged,
     UserUpdated,
 )
-from accounts.handlers import cache, cleanup, figures, login_log, security, settings, status, warnings, webhooks, welcome
+from accounts.handlers import (
+    cache,
+    cleanup,
+    figures,
+    login_log,
+    security,
+    settings,
+    status,
+    warnings,
+    webhooks,
+    welcome,
+)
 from events.routing import Routes, on, on_batch, unhandled
 
 ROUTES = Routes(
