@@ -45,6 +45,8 @@ _LEAST_AND_MOST = {
     "REFRESH_IDLE_S": (1, 3650 * _A_DAY_S),
     "REFRESH_ABSOLUTE_S": (1, 3650 * _A_DAY_S),
     "REFRESH_GRACE_S": (0, 3600),
+    "REAUTH_WITHIN_S": (1, _A_DAY_S),
+    "DELETION_GRACE_S": (0, 3650 * _A_DAY_S),
     "PASSWORD_HASHES_AT_ONCE": (1, 256),
     "PASSWORD_MIN_LENGTH": (PASSWORD_LEAST, 128),
 }
@@ -84,6 +86,8 @@ class AccountsSettings:
     refresh_absolute_s: int = 30 * 24 * 3600
     refresh_grace_s: int = 10
     registration_reveals_email: bool = True
+    reauth_within_s: int = 300
+    deletion_grace_s: int = 30 * 24 * 3600
     throttles: tuple[str, ...] = ()
     webhook_urls: tuple[str, ...] = field(default=(), repr=False)
     webhook_secret: str = field(default="", repr=False)

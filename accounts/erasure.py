@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.hashers import make_password
 from django.db import connection
 
+from accounts import passwords
 from accounts.models import LastLogin, LoginRecord, OutsideCall, SecurityRecord, Session, User, UserSettings
 from accounts.projections import profile_cache
 
@@ -57,7 +57,7 @@ def _clear(user: User) -> None:
         email="",
         email_canonical=nobody,
         email_verified=False,
-        password=make_password(None),
+        password=passwords.no_hash(),
         status_reason="",
         display_name="",
         locale="en",

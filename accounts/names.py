@@ -7,6 +7,7 @@ Sources: UTS 39 (one script a name), UAX 31 table 5 (scripts in use), RFC 8265 (
 
 import unicodedata
 from dataclasses import dataclass
+from zoneinfo import available_timezones
 
 import regex
 from email_validator import EmailNotValidError, validate_email
@@ -17,6 +18,7 @@ USERNAME_LEAST, USERNAME_MOST = 3, 64
 EMAIL_MOST = 254
 DISPLAY_NAME_MOST = 100
 LOCALE_MOST = 35
+REASON_MOST = 200
 # Nothing longer is normalised: NFKC of a huge text costs seconds. Composition may still shorten what fits.
 TYPED_MOST = 4 * USERNAME_MOST
 
@@ -123,6 +125,24 @@ def parse_locale(typed: str) -> str:
     if len(typed) > LOCALE_MOST or not _LOCALE.fullmatch(typed):
         raise FieldRefused("invalid_locale", "A language tag such as en or pt-BR.")
     return typed
+
+
+def parse_time_zone(typed: str) -> str:
+    """A name of the time zone database, such as `Europe/Zurich`. Raises FieldRefused."""
+    if typed not in available_timezones():
+        raise FieldRefused("invalid_time_zone", "A time zone such as Europe/Zurich or UTC.")
+    return typed
+
+
+def parse_reason(typed: str) -> str:
+    """Why something is done, in a line, trimmed. Raises FieldRefused."""
+    if len(typed) > REASON_MOST:
+        raise _too_long("reason", REASON_MOST)
+    if _NOT_IN_DISPLAY_NAME.search(typed):
+        raise FieldRefused("reason_characters", "No control characters, line breaks or changes of direction.")
+    if not typed.strip():
+        raise FieldRefused("blank", "This field may not be blank.")
+    return typed.strip()
 
 
 def canonical_identifier(typed: str) -> str | None:

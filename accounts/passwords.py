@@ -104,6 +104,11 @@ def hashed(password: str) -> str:
     return make_password(password)
 
 
+def no_hash() -> str:
+    """What to store where no password opens: until one is set, or for ever."""
+    return make_password(None)
+
+
 def is_right(password: str, stored: str | None) -> bool:
     """Whether `password` opens `stored`; one hash run in every case, also for nobody or an unusable hash."""
     ours = stored if stored and stored.startswith(f"{Argon2idHasher.algorithm}$") else None

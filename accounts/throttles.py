@@ -7,12 +7,15 @@ cache. What is counted (names, addresses) stands there as a keyed hash.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from django.db import connection, transaction
 
 from accounts import opaque
 from accounts.conf import AccountsSettings, Window
 from accounts.errors import Refused
+
+S = TypeVar("S")
 
 # Sorted, so that two that count the same things wait for each other and never deadlock. A crash of the database may
 # lose the last moment's counts: waiting for its disk at each attempt would cost more than that. What is left of a
@@ -69,6 +72,15 @@ def count(subjects: Mapping[str, str]) -> None:
         ]
         if over:
             raise RateLimited(max(over, key=lambda one: one.again_in_s))
+
+
+def counts(quota: str, subjects: Mapping[str, S]) -> dict[S, int]:
+    """How many tries stand now in the quota's first window, of those of these subjects that have any."""
+    window = AccountsSettings.current().quotas[quota][0]
+    asked = {_key(quota, window, subject): told for subject, told in subjects.items()}
+    with connection.cursor() as cursor:
+        cursor.execute("select key, count from accounts_throttle where key = any(%s) and ends_at > now()", [[*asked]])
+        return {asked[key]: tried for key, tried in cursor.fetchall()}
 
 
 def forget(subjects: Mapping[str, str]) -> None:

@@ -4,6 +4,8 @@ The token is verified first (`tokens`), then one query finds the session and its
 access at once. A session cookie or a token in the URL counts for nothing.
 """
 
+from datetime import UTC, datetime, timedelta
+
 from django.utils import timezone
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication
@@ -11,6 +13,8 @@ from rest_framework.exceptions import NotAuthenticated
 from rest_framework.request import Request
 
 from accounts import observe, selectors, tokens
+from accounts.conf import AccountsSettings
+from accounts.errors import Refused
 from accounts.models import Session, User
 
 
@@ -33,6 +37,20 @@ def session_of(request: Request) -> Session:
     """The session of who is signed in, with its user."""
     session: Session = request.auth  # type: ignore[assignment]  # the stubs know DRF's own tokens alone
     return session
+
+
+class ReauthenticationRequired(Refused):
+    """The password was given too long ago for this."""
+
+
+def refuse_old_sign_in(request: Request, *, now: datetime) -> None:
+    """Raises ReauthenticationRequired unless this very token says that the password was given lately.
+
+    Not the session's row: who has an older token of it must not gain by its owner's giving the password.
+    """
+    within = timedelta(seconds=AccountsSettings.current().reauth_within_s)
+    if datetime.fromtimestamp(claims_of(request).auth_time, UTC) + within <= now:
+        raise ReauthenticationRequired
 
 
 def is_bearer(request: Request) -> bool:

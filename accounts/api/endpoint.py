@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from accounts.api.inputs import NoParameters
+from accounts.api.parsers import MergePatchParser, StrictJSONParser
 
 
 class Endpoint(APIView):
@@ -29,6 +30,10 @@ class Endpoint(APIView):
             raise MethodNotAllowed(str(request.method))
         super().initial(request, *args, **kwargs)
         self.query = (self.Parameters if request.method in SAFE_METHODS else NoParameters).parse_query(request)
+
+    def get_parsers(self) -> list[Any]:
+        """JSON; a PATCH may call it by its other name."""
+        return [StrictJSONParser(), *([MergePatchParser()] if self.request.method == "PATCH" else [])]
 
 
 class PublicEndpoint(Endpoint):

@@ -4,12 +4,15 @@ A view declares a `StrictInput` and calls its `parse`; DRF's serializer is used 
 drf-spectacular reads them. An error is either DRF's own or a `FieldRefused` of the rules in `names` and `passwords`.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
+from django.utils.dateparse import parse_datetime
 from rest_framework import serializers
 from rest_framework.fields import SkipField, empty
 from rest_framework.request import Request
@@ -18,6 +21,7 @@ from accounts import names, passwords
 from accounts.errors import FieldRefused, Refused
 
 ECHO_MOST = 64
+_ETAG = re.compile(r'"([1-9][0-9]{0,17})"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +88,25 @@ class StrictInput(serializers.Serializer[Any]):
 
 
 class NoBody(StrictInput):
-    """For actions that take nothing; an empty object is nothing."""
+    """For actions that take nothing; an empty object, or no body at all, is nothing."""
 
-    @classmethod
-    def parse(cls, request: Request) -> Any:
-        """Raises InputRefused for any member."""
-        return super().parse(request) if request.headers.get("Content-Length", "0") != "0" else SimpleNamespace()
+
+class PreconditionRequired(Refused):
+    """A change must say by If-Match which version it is meant for."""
+
+
+def expected_of(request: Request) -> frozenset[int] | None:
+    """The versions that If-Match names; None for `*`, whichever is there. Raises PreconditionRequired.
+
+    A weak tag, or none of ours, matches nothing (RFC 9110, 13.1.1).
+    """
+    given = request.headers.get("If-Match")
+    if given is None:
+        raise PreconditionRequired
+    if given.strip() == "*":
+        return None
+    tags = (_ETAG.fullmatch(tag.strip()) for tag in given.split(","))
+    return frozenset(int(tag[1]) for tag in tags if tag)
 
 
 class NoParameters(StrictInput):
@@ -151,6 +168,48 @@ class LocaleField(Text):
     def to_internal_value(self, data: Any) -> str:
         """Raises FieldRefused."""
         return names.parse_locale(super().to_internal_value(data))
+
+
+class TimeZoneField(Text):
+    """A name of the time zone database."""
+
+    def to_internal_value(self, data: Any) -> str:
+        """Raises FieldRefused."""
+        return names.parse_time_zone(super().to_internal_value(data))
+
+
+class ReasonField(Text):
+    """Why staff does something: the user is told."""
+
+    def to_internal_value(self, data: Any) -> str:
+        """Raises FieldRefused."""
+        return names.parse_reason(super().to_internal_value(data))
+
+
+class StrictBoolean(serializers.BooleanField):
+    """True or false, and no word or number for either."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        """Raises FieldRefused."""
+        if not isinstance(data, bool):
+            raise FieldRefused("invalid_type", "Must be true or false.")
+        return data
+
+
+class MomentField(serializers.DateTimeField):
+    """A moment as RFC 3339 has it, with its offset."""
+
+    def to_internal_value(self, value: Any) -> datetime:
+        """Raises FieldRefused."""
+        try:
+            moment = parse_datetime(value) if isinstance(value, str) else None
+            # In UTC, where the year 0 or 10000 is none that could be looked for.
+            in_utc = moment.astimezone(UTC) if moment and moment.tzinfo else None
+        except (ValueError, OverflowError):
+            in_utc = None
+        if in_utc is None:
+            raise FieldRefused("invalid_time", "A time such as 2026-11-28T09:00:00Z.")
+        return in_utc
 
 
 class NewPasswordField(Text):

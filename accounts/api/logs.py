@@ -1,11 +1,9 @@
 """GET /users/me/login-log and /users/me/security-log, from `selectors`."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from django.db.models import QuerySet
-from django.utils.dateparse import parse_datetime
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -14,25 +12,9 @@ from rest_framework.response import Response
 from accounts import selectors
 from accounts.api.authentication import session_of
 from accounts.api.endpoint import Endpoint
+from accounts.api.inputs import MomentField
 from accounts.api.pages import PageParameters, page_of
-from accounts.errors import FieldRefused
 from accounts.models import LoginRecord, SecurityRecord
-
-
-class MomentField(serializers.DateTimeField):
-    """A moment as RFC 3339 has it, with its offset."""
-
-    def to_internal_value(self, value: Any) -> datetime:
-        """Raises FieldRefused."""
-        try:
-            moment = parse_datetime(value) if isinstance(value, str) else None
-            # In UTC, where the year 0 or 10000 is none that could be looked for.
-            in_utc = moment.astimezone(UTC) if moment and moment.tzinfo else None
-        except (ValueError, OverflowError):
-            in_utc = None
-        if in_utc is None:
-            raise FieldRefused("invalid_time", "A time such as 2026-11-28T09:00:00Z.")
-        return in_utc
 
 
 class LogParameters(PageParameters):

@@ -16,11 +16,13 @@ from rest_framework import exceptions as drf
 from rest_framework.request import Request
 
 from accounts import links, observe, selectors, throttles, tokens
-from accounts.api import inputs, parsers
+from accounts.api import authentication, inputs, parsers
 from accounts.conf import AccountsSettings
 from accounts.errors import Busy
 from accounts.models import session
-from accounts.services import credentials, idempotency, registration, sessions
+from accounts.models.user import InvalidState
+from accounts.projections import profile_cache
+from accounts.services import changes, credentials, idempotency, sessions, staff
 
 MEDIA_TYPE = "application/problem+json"
 ERRORS_MOST = 50
@@ -51,15 +53,20 @@ KINDS = {
         Kind("forbidden", 403, "Not allowed"),
         Kind("account-suspended", 403, "The account is suspended"),
         Kind("account-pending-deletion", 403, "The account waits for its deletion"),
+        Kind("reauthentication-required", 403, "Say again who you are", "Use a token of /users/reauthenticate."),
         Kind("not-found", 404, "Nothing is here"),
         Kind("method-not-allowed", 405, "This method is not possible here"),
         Kind("not-acceptable", 406, "No answer in the accepted form", "Answers are JSON."),
         Kind("username-taken", 409, "The username is taken"),
         Kind("email-taken", 409, "The e-mail address is taken"),
+        Kind("invalid-state", 409, "The account's status does not allow this"),
+        Kind("last-admin", 409, "The last superuser stays"),
         Kind("request-in-progress", 409, "The same request is being worked on", "Try again in a moment."),
+        Kind("precondition-failed", 412, "Somebody else was quicker", "Read it again: it has another ETag now."),
         Kind("payload-too-large", 413, "The body is too large", f"At most {parsers.BODY_BYTES_MOST} bytes."),
         Kind("unsupported-media-type", 415, "The body's form is not supported", "Send application/json in UTF-8."),
         Kind("idempotency-key-reused", 422, "The Idempotency-Key came with another body before"),
+        Kind("precondition-required", 428, "If-Match is missing", "Send the ETag of what you have read."),
         Kind("rate-limited", 429, "Too many tries", "Try again after the time in Retry-After."),
         Kind("internal-error", 500, "Something went wrong here", "It was logged under the request_id."),
         Kind("unavailable", 503, "Not available for the moment", "Try again in a moment."),
@@ -88,10 +95,10 @@ _INTERNAL = Answer("internal-error")
 _DATABASE_AWAY = Answer("unavailable", headers=_LATER)
 
 ANSWERS: Mapping[type[Exception], Answer] = {
-    registration.UsernameTaken: Answer(
+    changes.UsernameTaken: Answer(
         "username-taken", errors=(inputs.FieldError("/username", "username_taken", "This username is taken."),)
     ),
-    registration.EmailTaken: Answer(
+    changes.EmailTaken: Answer(
         "email-taken", errors=(inputs.FieldError("/email", "email_taken", "This e-mail address is taken."),)
     ),
     credentials.InvalidCredentials: Answer("invalid-credentials", headers=_BEARER),
@@ -104,9 +111,15 @@ ANSWERS: Mapping[type[Exception], Answer] = {
     sessions.RefreshTokenReused: Answer("refresh-token-reused", headers=_BEARER_INVALID),
     sessions.SessionNotFound: Answer("not-found"),
     links.InvalidLink: Answer("invalid-link"),
+    InvalidState: Answer("invalid-state"),
+    staff.LastAdmin: Answer("last-admin"),
+    staff.NotAllowed: Answer("forbidden"),
+    inputs.PreconditionRequired: Answer("precondition-required"),
+    authentication.ReauthenticationRequired: Answer("reauthentication-required"),
     idempotency.KeyReused: Answer("idempotency-key-reused"),
     idempotency.RequestInProgress: Answer("request-in-progress", headers=_LATER),
     selectors.UserNotFound: Answer("not-found"),
+    profile_cache.ProfileGone: Answer("not-found"),
     parsers.TooLarge: Answer("payload-too-large"),
     parsers.NotJson: Answer("unsupported-media-type"),
     drf.NotAuthenticated: Answer("invalid-token", "A bearer token is needed.", headers=_BEARER),
@@ -142,6 +155,8 @@ def answer_of(exc: Exception) -> Answer:
             return Answer("validation-error", detail, exc.errors)
         case parsers.Malformed():
             return Answer("malformed-request", exc.detail)
+        case changes.Stale():
+            return Answer("precondition-failed", headers={"ETag": f'"{exc.version}"'})
         case throttles.RateLimited():
             return Answer("rate-limited", headers=_quota_headers(exc.over))
     found = next((answer for kind, answer in ANSWERS.items() if isinstance(exc, kind)), None)

@@ -4,9 +4,9 @@ No row of this table changes without its event: deferred triggers refuse the com
 So users are made and changed by `accounts.services` alone, never by `objects.create` or `save` elsewhere.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 from uuid import UUID
 
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -15,6 +15,8 @@ from django.contrib.auth.models import PermissionsMixin
 from django.db import models
 from django.db.models import Q
 from uuid_utils.compat import uuid7
+
+from accounts.errors import Refused
 
 # A change of any of these needs an event and a new version; the triggers hold the same list.
 PUBLISHED_COLUMNS = (
@@ -27,8 +29,16 @@ USERNAME_UNIQUE = "accounts_user_username_unique"
 EMAIL_UNIQUE = "accounts_user_email_unique"
 
 
+# What a move of the status changes.
+STATUS_COLUMNS = (
+    "status", "status_reason", "status_until", "delete_after", "former_status", "version", "updated_at",
+)  # fmt: skip
 # Who may delete a user without the time to think again.
 DELETE_IMMEDIATELY = "delete_user_immediately"
+
+
+class InvalidState(Refused):
+    """The user's status, which is told, allows no such move."""
 
 
 class UserQuerySet(models.QuerySet["User"]):
@@ -122,6 +132,41 @@ class User(AbstractBaseUser, PermissionsMixin):
         """Note a change of a published column, to be saved and published together with it."""
         self.version += 1
         self.updated_at = now
+
+    def suspend(self, *, reason: str, until: datetime | None, now: datetime) -> str:
+        """Bar the user, for ever or until then; gives the former status. Raises InvalidState."""
+        return self._move(self.Status.SUSPENDED, {self.Status.ACTIVE}, reason, now, status_until=until)
+
+    def reactivate(self, *, reason: str, now: datetime) -> str:
+        """End the suspension; gives the former status. Raises InvalidState."""
+        return self._move(self.Status.ACTIVE, {self.Status.SUSPENDED}, reason, now, status_until=None)
+
+    def leave(self, *, reason: str, delete_after: datetime, now: datetime) -> str:
+        """Wait for the deletion; gives the former status. Raises InvalidState."""
+        stays = {"former_status": self.status, "delete_after": delete_after}
+        return self._move(
+            self.Status.PENDING_DELETION, {self.Status.ACTIVE, self.Status.SUSPENDED}, reason, now, **stays
+        )
+
+    def restore(self, *, reason: str, now: datetime) -> str:
+        """Be again what it was before; gives the former status. Raises InvalidState."""
+        stays = {"former_status": "", "delete_after": None}
+        return self._move(self.former_status, {self.Status.PENDING_DELETION}, reason, now, **stays)
+
+    def delete_for_good(self, *, reason: str, now: datetime) -> str:
+        """The end, whatever it was before; gives the former status. Raises InvalidState if it has come already."""
+        ends = {"former_status": "", "delete_after": None, "status_until": None}
+        return self._move(self.Status.DELETED, set(self.Status) - {self.Status.DELETED}, reason, now, **ends)
+
+    def _move(self, to: str, allowed_from: Collection[str], reason: str, now: datetime, **columns: Any) -> str:
+        former = self.status
+        if former not in allowed_from:
+            raise InvalidState(former)
+        self.status, self.status_reason = to, reason
+        for name, value in columns.items():
+            setattr(self, name, value)
+        self.change(now=now)
+        return former
 
     def check_password(self, raw_password: str | None) -> bool:
         """Whether the password is right. Never saves: a hash is upgraded in login's own transaction."""

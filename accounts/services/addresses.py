@@ -1,20 +1,24 @@
-"""An e-mail address is shown to be the user's, by the link that was mailed there.
+"""An e-mail address is shown to be the user's, or becomes another: by the link that was mailed there.
 
-Called by `api.addresses`. The first link comes with the welcome mail.
+Called by `api.addresses`. The first link comes with the welcome mail. Whoever reads the mail of the address that was
+given up can have it back for some days: an open session may be a thief's.
 """
 
 from datetime import datetime
+from uuid import uuid4
 
 from accounts import links
-from accounts.event_types import UserChanges, UserUpdated
+from accounts.conf import AccountsSettings
 from accounts.links import Found
-from accounts.models import Link
+from accounts.models import Link, SecurityRecord, Session, User
 from accounts.models.session import Client
-from accounts.names import EmailAddress
+from accounts.names import EmailAddress, parse_email
 from accounts.outside import notices
+from accounts.outside.mail import told_time
+from accounts.services import security_log
+from accounts.services.changes import EmailTaken, change, columns_of, locked_owner
 from accounts.services.transactions import in_transaction
 from events.envelope import Actor
-from events.outbox.publish import publish
 
 
 def request_verification(*, email: EmailAddress, client: Client) -> None:
@@ -28,11 +32,86 @@ def verify_email(*, token: str, now: datetime) -> None:
 
 
 @in_transaction
+def request_change(*, session: Session, new_email: EmailAddress, client: Client, now: datetime) -> None:
+    """Owe a mail with a link to the new address, and one that says so to the old. Nothing changes yet.
+
+    Raises EmailTaken where that may be told; else the mail says it. SessionRevoked if the user may not act any more.
+    """
+    user = locked_owner(session)
+    if AccountsSettings.current().registration_reveals_email:
+        _refuse_taken(new_email, user)
+    if new_email.canonical == user.email_canonical:
+        return
+    if notices.request_by_address(kind="change_email", email=new_email, client=client, user_id=user.pk):
+        facts = {"at": told_time(now)}
+        notices.request(kind="email_change_asked", user_id=user.pk, key=f"email_change_asked/{uuid4()}", facts=facts)
+
+
+def confirm_change(*, token: str, client: Client, now: datetime) -> None:
+    """Let the user have the link's address. Publishes user.updated. Raises InvalidLink, EmailTaken."""
+    _confirm(links.find(token, Link.Purpose.CHANGE_EMAIL, now=now), client, now)
+
+
+def undo_change(*, token: str, client: Client, now: datetime) -> None:
+    """Give the user the former address back, and end all sessions. Publishes user.updated.
+
+    Raises InvalidLink, EmailTaken.
+    """
+    _undo(links.find(token, Link.Purpose.UNDO_EMAIL, now=now), client, now)
+
+
+def give_up(user: User, *, now: datetime) -> None:
+    """Before the locked user gets another address: the present one hears of it, and can undo it."""
+    former = EmailAddress(user.email, user.email_canonical)
+    links.void_all(user, but_for=links.OUTLIVING)
+    call_id = notices.request(
+        kind="email_changed", user_id=user.pk, key=f"email_changed/{uuid4()}", facts={"at": told_time(now)},
+        email=former.text,
+    )  # fmt: skip
+    if call_id:
+        links.hold(former, user, call_id=call_id, now=now)
+
+
+@in_transaction
 def _verify(link: Found, now: datetime) -> None:
     user = links.use(link)
-    if user.email_verified:
-        return
-    user.email_verified = True
-    user.change(now=now)
-    user.save(update_fields=["email_verified", "version", "updated_at"])
-    publish(UserUpdated.of(user, UserChanges(email_verified=True)), actor=Actor("user", str(user.pk)))
+    change(user, {"email_verified": True}, actor=Actor("user", str(user.pk)), now=now)
+
+
+@in_transaction
+def _confirm(link: Found, client: Client, now: datetime) -> None:
+    user = links.use(link)
+    give_up(user, now=now)
+    security_log.note(SecurityRecord.Kind.EMAIL_CHANGED, user.pk, now=now, client=client)
+    _set(user, link, now)
+
+
+@in_transaction
+def _undo(link: Found, client: Client, now: datetime) -> None:
+    user = links.use(link)
+    links.void_later_undos(user, link)
+    links.void_all(user, but_for=[Link.Purpose.UNDO_EMAIL])
+    Session.objects.filter(user=user).end(now=now)
+    if user.status == User.Status.PENDING_DELETION:
+        # The way back went to whoever had taken the address.
+        notices.request(
+            kind="pending_deletion", user_id=user.pk, key=f"pending_deletion/{uuid4()}", facts=_leaving(user)
+        )
+    security_log.note(SecurityRecord.Kind.EMAIL_CHANGE_UNDONE, user.pk, now=now, client=client)
+    _set(user, link, now)
+
+
+def _set(user: User, link: Found, now: datetime) -> None:
+    columns = columns_of({"email": parse_email(link.email)}) | {"email_verified": True}
+    change(user, columns, actor=Actor("user", str(user.pk)), now=now)
+
+
+def _refuse_taken(email: EmailAddress, user: User) -> None:
+    others = User.objects.filter(email_canonical=email.canonical).exclude(pk=user.pk)
+    if others.exists() or links.is_held(email.canonical, but_for=user):
+        raise EmailTaken
+
+
+def _leaving(user: User) -> dict[str, str]:
+    until = user.delete_after
+    return {"reason": user.status_reason, "until": told_time(until) if until else ""}

@@ -4,8 +4,9 @@ Called by `sign_in`, `registration`, `passwords` and by the admin's sign-in (`ad
 one hash run and gets one and the same refusal; what is special about an account is told only to who knows its password.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from uuid import UUID
 
 from accounts import observe, opaque, passwords, selectors, throttles
 from accounts.conf import AccountsSettings
@@ -72,18 +73,22 @@ def refuse_unless_active(user: User) -> None:
 
 
 def refuse_to_sign_in(user: User, client: Client, now: datetime) -> None:
-    """Raises as `refuse_unless_active` does, with a row in the login log.
-
-    Where registration reveals no address, one that nobody has shown to be theirs opens nothing: who signed up with
-    another's address would see by signing in whether it was free.
-    """
+    """Raises as `refuse_unless_active` and `refuse_unverified` do, with a row in the login log."""
     try:
         refuse_unless_active(user)
-        if not (user.email_verified or AccountsSettings.current().registration_reveals_email):
-            raise InvalidCredentials
+        refuse_unverified(user)
     except Refused:
         _record_failure(user, _account_of(user), LoginRecord.Reason.NOT_ACTIVE, client, now)
         raise
+
+
+def refuse_unverified(user: User) -> None:
+    """Raises InvalidCredentials where registration reveals no address and nobody has shown this one to be theirs.
+
+    Who signed up with another's address would see by a right password whether it was free.
+    """
+    if not (user.email_verified or AccountsSettings.current().registration_reveals_email):
+        raise InvalidCredentials
 
 
 def locked_as_verified(known: User) -> User:
@@ -99,6 +104,19 @@ def forget_failures(user: User, client: Client, session: Session | None = None) 
     throttles.forget(_subjects(_account_of(user), client))
     if session:
         throttles.forget(_subjects_of(session))
+
+
+def forget_failures_from(user: User, clients: Iterable[Client]) -> None:
+    """Begin the account's counts anew, whoever has tried; in the caller's transaction."""
+    account = _account_of(user)
+    throttles.forget({"login-account": account, "login-failures": account, "login-warning": account})
+    for client in clients:
+        throttles.forget({"login-pair": f"{account} {client.counted}"})
+
+
+def failed_logins_of(user_ids: Sequence[UUID]) -> Mapping[UUID, int]:
+    """How many sign-ins of each have failed since the last that did not; those with none are not told."""
+    return throttles.counts("login-failures", {f"user {user_id}": user_id for user_id in user_ids})
 
 
 def _account_of(user: User) -> str:

@@ -1,10 +1,12 @@
-"""A password is changed by who knows it, or reset by who reads the user's mail.
+"""A password is changed by who knows it, set by who reads the user's mail, or by the operator.
 
-Called by `api.passwords`. The event goes on in `events.outbox.relay`; `routes` says who tells the user.
+Called by `api.passwords` and `changepassword`. The event goes on in `events.outbox.relay`; `routes` says who tells the
+user.
 """
 
 from collections.abc import Sequence
 from datetime import datetime
+from uuid import UUID
 
 from accounts import links, passwords
 from accounts.event_types import PasswordHow, UserPasswordChanged
@@ -13,6 +15,8 @@ from accounts.models import Link, RefreshToken, Session, User
 from accounts.models.session import Client
 from accounts.names import EmailAddress
 from accounts.outside import notices
+from accounts.selectors import UserNotFound
+from accounts.services import staff
 from accounts.services.credentials import (
     authenticate_again,
     forget_failures,
@@ -48,7 +52,7 @@ def confirm_reset(*, token: str, new_password: str, client: Client, now: datetim
 
     Raises InvalidLink; FieldRefused for a weak password, and then the link may be used again.
     """
-    link = links.find(token, Link.Purpose.RESET, now=now)
+    link = links.find(token, Link.Purpose.RESET, Link.Purpose.INVITE, now=now)
     user = User.objects.filter(pk=link.user_id).first()
     if user is None:
         raise links.InvalidLink
@@ -56,6 +60,26 @@ def confirm_reset(*, token: str, new_password: str, client: Client, now: datetim
     passwords.refuse_weak(new_password)
     passwords.refuse_personal(new_password, _names_of(user))
     _reset(link, passwords.hashed(new_password), client, now)
+
+
+def set_by_operator(*, user_id: UUID, new_password: str, now: datetime) -> None:
+    """Set the password and end all sessions, on the operator's word. Publishes user.password_changed.
+
+    `new_password` is one that `refuse_weak` let pass. Raises UserNotFound; FieldRefused as `change_password`.
+    """
+    user = User.objects.filter(pk=user_id).exclude(status=User.Status.DELETED).first()
+    if user is None:
+        raise UserNotFound
+    passwords.refuse_personal(new_password, _names_of(user))
+    _set_by_operator(user_id, passwords.hashed(new_password), now)
+
+
+@in_transaction
+def _set_by_operator(user_id: UUID, password_hash: str, now: datetime) -> None:
+    user = staff.locked(user_id, by=None)
+    nobody = Client(device="", ip=None)
+    forget_failures(user, nobody)
+    _end_and_set(user, password_hash, "operator", nobody, now)
 
 
 @in_transaction
@@ -77,20 +101,24 @@ def _change(session: Session, password_hash: str, client: Client, now: datetime)
 @in_transaction
 def _reset(link: Found, password_hash: str, client: Client, now: datetime) -> None:
     user = links.use(link)
-    Session.objects.filter(user=user).end(now=now)
     forget_failures(user, client)
-    _set(user, password_hash, "reset", client, now)
+    _end_and_set(user, password_hash, "reset", client, now)
+
+
+def _end_and_set(user: User, password_hash: str, how: PasswordHow, client: Client, now: datetime) -> None:
+    Session.objects.filter(user=user).end(now=now)
+    _set(user, password_hash, how, client, now)
 
 
 def _set(user: User, password_hash: str, how: PasswordHow, client: Client, now: datetime) -> None:
     user.password = password_hash
     user.change(now=now)
     user.save(update_fields=["password", "version", "updated_at"])
-    links.void(user, Link.Purpose.RESET, Link.Purpose.VERIFY)
+    links.void_all(user, but_for=links.OUTLIVING)
     changed = UserPasswordChanged(
         user_id=user.pk, version=user.version, how=how, at=now, device=client.device, ip=client.ip
     )
-    publish(changed, actor=Actor("user", str(user.pk)))
+    publish(changed, actor=Actor("system") if how == "operator" else Actor("user", str(user.pk)))
 
 
 def _names_of(user: User) -> Sequence[str]:

@@ -1,27 +1,29 @@
-"""A new user: by registration, or by the operator as a superuser.
+"""A new user: by registration, by staff, or by the operator as a superuser.
 
-Called by `api.registration` and `createsuperuser`; `tasks` makes those users whose registration was only noted
-(REGISTRATION_REVEALS_EMAIL off). The event goes on in `events.outbox.relay`; `routes` says who welcomes the user.
+Called by `api.registration`, `api.administration`, the admin and `createsuperuser`; `tasks` makes those users whose
+registration was only noted (REGISTRATION_REVEALS_EMAIL off). The event goes on in `events.outbox.relay`; `routes` says
+who welcomes the user.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
 
-from django.db import IntegrityError, transaction
+from django.contrib.auth.models import Group
+from django.db import transaction
 from django.utils import timezone
 
 from accounts import observe, passwords, throttles
-from accounts.errors import Refused
 from accounts.event_types import UserRegistered
 from accounts.models import PendingRegistration, User
 from accounts.models.session import Client
-from accounts.models.user import EMAIL_UNIQUE, USERNAME_UNIQUE
 from accounts.names import EmailAddress, Username
 from accounts.outside import notices, queue
-from accounts.services import idempotency
+from accounts.selectors import UserNotFound
+from accounts.services import idempotency, staff
+from accounts.services.changes import EmailTaken, UsernameTaken, save
 from accounts.services.credentials import InvalidCredentials, locked_as_verified, refuse_unless_active
 from accounts.services.idempotency import Done, RequestKey
 from accounts.services.opening import OpenSession, open_session
@@ -38,14 +40,6 @@ _NOTED = (
 )  # fmt: skip
 
 
-class UsernameTaken(Refused):
-    """Another user has this name, in one spelling or another."""
-
-
-class EmailTaken(Refused):
-    """Another user has this address, in one spelling or another."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewUser:
     """Who is to be made: names by the rules of `names`, the password one that `passwords.refuse_weak` let pass."""
@@ -54,6 +48,7 @@ class NewUser:
     email: EmailAddress
     display_name: str = ""
     locale: str = "en"
+    time_zone: str = "UTC"
 
 
 def register(
@@ -94,6 +89,20 @@ def create_superuser(*, new: NewUser, password: str, now: datetime) -> User:
     return _create_superuser(user)
 
 
+def create_by_staff(
+    *, new: NewUser, groups: Collection[Group], by: User | None, now: datetime, key: RequestKey | None = None
+) -> User:
+    """Make a user without a password, who sets one by the link that is mailed. Publishes user.registered.
+
+    With a `key` that was used already, it gives the user that was made then.
+    Raises NotAllowed, UsernameTaken, EmailTaken; KeyReused, RequestInProgress for the key.
+    """
+    staff.refuse_to_grant(groups, by=by)
+    done = idempotency.find(key)
+    made = None if done else _create_by_staff(_unsaved(new, passwords.no_hash(), now), groups, by, key)
+    return made or _made_before(done or idempotency.find(key))
+
+
 @in_transaction
 def complete(registration_id: UUID, *, now: datetime) -> None:
     """Make the user of a registration that was noted, or owe a mail that says why not. Publishes user.registered."""
@@ -106,7 +115,7 @@ def complete(registration_id: UUID, *, now: datetime) -> None:
         user = User(**names, created_at=now, updated_at=now)
         try:
             with transaction.atomic():
-                _insert(user)
+                save(user)
         except (UsernameTaken, EmailTaken):
             _say_why_not(noted)
         else:
@@ -126,7 +135,7 @@ def _register(user: User, client: Client, key: RequestKey | None, now: datetime)
     """None when the same request was done meanwhile."""
     if not idempotency.claim(key, user.pk, now=now):
         return None
-    _insert(user)
+    save(user)
     opened = open_session(user, client, now)
     publish(_registered(user), actor=Actor("user", str(user.pk)))
     return opened
@@ -168,8 +177,26 @@ def _say_why_not(noted: PendingRegistration) -> None:
 
 @in_transaction
 def _create_superuser(user: User) -> User:
-    _insert(user)
+    save(user)
     publish(_registered(user), actor=Actor("system"))
+    return user
+
+
+@in_transaction
+def _create_by_staff(user: User, groups: Collection[Group], by: User | None, key: RequestKey | None) -> User | None:
+    """None when the same request was done meanwhile."""
+    if not idempotency.claim(key, user.pk, now=user.created_at):
+        return None
+    save(user)
+    user.groups.set(groups)
+    publish(_registered(user), actor=staff.actor_of(by))
+    return user
+
+
+def _made_before(done: Done | None) -> User:
+    user = User.objects.filter(pk=done.user_id).first() if done and done.user_id else None
+    if user is None:
+        raise UserNotFound
     return user
 
 
@@ -190,25 +217,11 @@ def _unsaved(new: NewUser, password_hash: str, now: datetime) -> User:
         email_canonical=new.email.canonical,
         display_name=new.display_name,
         locale=new.locale,
+        time_zone=new.time_zone,
         password=password_hash,
         created_at=now,
         updated_at=now,
     )
-
-
-def _insert(user: User) -> None:
-    """Only the constraints can tell who of two comes first; looking beforehand could not."""
-    try:
-        user.save(force_insert=True)
-    except IntegrityError as error:
-        taken = {USERNAME_UNIQUE: UsernameTaken, EMAIL_UNIQUE: EmailTaken}.get(_constraint(error))
-        if taken is None:
-            raise
-        raise taken from error
-
-
-def _constraint(error: IntegrityError) -> str:
-    return getattr(getattr(error.__cause__, "diag", None), "constraint_name", None) or ""
 
 
 def _registered(user: User) -> UserRegistered:

@@ -3,6 +3,7 @@
 Called by `api.sessions`. Ending a session's row ends its refresh tokens and its access tokens in the same moment.
 """
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from accounts.errors import Refused
 from accounts.event_types import Scope, UserLoggedOut, UserSecurityAlert
 from accounts.models import RefreshToken, Session, User
 from accounts.models.session import Client, SessionQuerySet, SessionRevoked
+from accounts.services import staff
 from accounts.services.opening import OpenSession
 from accounts.services.transactions import in_transaction
 from events.envelope import Actor
@@ -28,6 +30,15 @@ class RefreshTokenReused(Refused):
 
 class SessionNotFound(Refused):
     """The user has no such session."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    """What user.logged_out tells of it."""
+
+    scope: Scope
+    session_id: UUID | None
+    actor: Actor
 
 
 def refresh(*, token: str, client: Client, now: datetime) -> OpenSession:
@@ -62,6 +73,23 @@ def log_out(*, user_id: UUID, session_id: UUID, now: datetime) -> None:
 def log_out_of_all(*, user_id: UUID, now: datetime) -> None:
     """End all sessions of the user. Publishes user.logged_out if there was one."""
     _end(Session.objects.filter(user_id=user_id), "all", user_id, None, now)
+
+
+@in_transaction
+def end_all_by_staff(*, user_id: UUID, by: User, now: datetime) -> None:
+    """As `log_out_of_all`, by somebody else. Raises UserNotFound, NotAllowed."""
+    user = staff.locked(user_id, by=by)
+    _end_locked(Session.objects.filter(user=user), user, _Ending("all", None, staff.actor_of(by)), now)
+
+
+@in_transaction
+def end_one_by_staff(*, user_id: UUID, session_id: UUID, by: User, now: datetime) -> None:
+    """As `end_one`, by somebody else. Raises SessionNotFound, UserNotFound, NotAllowed."""
+    user = staff.locked(user_id, by=by)
+    named = Session.objects.filter(user=user, id=session_id)
+    if not named.exists():
+        raise SessionNotFound
+    _end_locked(named, user, _Ending("one", session_id, staff.actor_of(by)), now)
 
 
 @in_transaction
@@ -138,6 +166,12 @@ def _revoke(session: Session, client: Client, now: datetime) -> None:
 
 def _end(sessions: SessionQuerySet, scope: Scope, user_id: UUID, session_id: UUID | None, now: datetime) -> None:
     for user in User.objects.locked([user_id]):
-        if sessions.alive(now=now).end(now=now):
-            ended = UserLoggedOut(user_id=user.pk, version=user.version, scope=scope, session_id=session_id, at=now)
-            publish(ended, actor=Actor("user", str(user.pk)))
+        _end_locked(sessions, user, _Ending(scope, session_id, Actor("user", str(user_id))), now)
+
+
+def _end_locked(sessions: SessionQuerySet, user: User, ending: _Ending, now: datetime) -> None:
+    if sessions.alive(now=now).end(now=now):
+        ended = UserLoggedOut(
+            user_id=user.pk, version=user.version, scope=ending.scope, session_id=ending.session_id, at=now
+        )
+        publish(ended, actor=ending.actor)

@@ -14,7 +14,8 @@ from django.utils import timezone
 
 from accounts import names, passwords
 from accounts.errors import FieldRefused
-from accounts.services.registration import EmailTaken, NewUser, UsernameTaken, create_superuser
+from accounts.services.changes import EmailTaken, UsernameTaken
+from accounts.services.registration import NewUser, create_superuser
 
 
 class Command(BaseCommand):

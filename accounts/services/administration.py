@@ -1,0 +1,87 @@
+"""What staff changes of a user, beside the status (`lifecycle`) and the sessions (`sessions`).
+
+Called by `api.administration` and the admin. `by` is who acts: `staff` has the rules. Nobody sets or sees another's
+password: a link is mailed.
+"""
+
+from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from django.contrib.auth.models import Group
+
+from accounts.conf import AccountsSettings
+from accounts.models import LoginRecord, SecurityRecord, User
+from accounts.models.session import Client
+from accounts.outside import notices
+from accounts.services import addresses, security_log, staff
+from accounts.services.changes import Expected, change, columns_of, refuse_stale
+from accounts.services.credentials import forget_failures_from
+from accounts.services.transactions import in_transaction
+
+# Who may log in to the admin, and who may do everything: a superuser's to say.
+RIGHTS = {"is_staff", "is_superuser"}
+
+
+@in_transaction
+def change_user(
+    *, user_id: UUID, changes: Mapping[str, Any], expected: Expected, by: User | None, now: datetime
+) -> User:
+    """The user, with these members changed: those of the profile, `email`, `groups`, and for superusers the RIGHTS.
+
+    Publishes user.updated where one differs. Another address is not verified until its link is used; the former one is
+    told. Raises UserNotFound, NotAllowed, LastAdmin, Stale, UsernameTaken, EmailTaken.
+    """
+    user = _locked(user_id, changes, by)
+    refuse_stale(user.version, expected)
+    columns = columns_of({name: value for name, value in changes.items() if name != "groups"})
+    groups = _set_groups(user, changes["groups"], by) if "groups" in changes else {}
+    if "email" in changes and columns["email"] != user.email:
+        _readdress(user, by, now)
+        columns["email_verified"] = False
+    change(user, columns, actor=staff.actor_of(by), now=now, also=groups)
+    return user
+
+
+@in_transaction
+def unlock(*, user_id: UUID, by: User | None, now: datetime) -> None:
+    """Begin the counts of failed sign-ins anew. Raises UserNotFound, NotAllowed."""
+    user = staff.locked(user_id, by=by)
+    longest = max(window.within_s for window in AccountsSettings.current().quotas["login-pair"])
+    recent = LoginRecord.objects.filter(user_id=user.pk, outcome=LoginRecord.Outcome.FAILURE)
+    addresses_of = recent.filter(at__gt=now - timedelta(seconds=longest)).values_list("ip", flat=True).distinct()
+    forget_failures_from(user, [Client(device="", ip=ip) for ip in addresses_of])
+    security_log.note(SecurityRecord.Kind.UNLOCKED, user.pk, now=now, by=by.pk if by else None)
+
+
+@in_transaction
+def send_reset(*, user_id: UUID, by: User | None, now: datetime) -> None:
+    """Owe the user a mail with a link that sets a new password. Raises UserNotFound, NotAllowed."""
+    user = staff.locked(user_id, by=by)
+    notices.request(kind="reset", user_id=user.pk, key=f"reset/{uuid4()}", facts={})
+    security_log.note(SecurityRecord.Kind.RESET_REQUESTED, user.pk, now=now, by=by.pk if by else None)
+
+
+def _locked(user_id: UUID, changes: Mapping[str, Any], by: User | None) -> User:
+    if changes.keys() & RIGHTS and by and not by.is_superuser:
+        raise staff.NotAllowed
+    if changes.get("is_superuser") is False:
+        return staff.locked_to_leave(user_id, by=by)
+    return staff.locked(user_id, by=by)
+
+
+def _set_groups(user: User, groups: Collection[Group], by: User | None) -> dict[str, list[str]]:
+    """The event's member, where the groups are others than before."""
+    before = set(user.groups.all())
+    if before == set(groups):
+        return {}
+    staff.refuse_to_grant(before ^ set(groups), by=by)
+    user.groups.set(groups)
+    return {"groups": sorted(group.name for group in groups)}
+
+
+def _readdress(user: User, by: User | None, now: datetime) -> None:
+    addresses.give_up(user, now=now)
+    notices.request(kind="verify", user_id=user.pk, key=f"verify/{uuid4()}", facts={})
+    security_log.note(SecurityRecord.Kind.EMAIL_CHANGED, user.pk, now=now, by=by.pk if by else None)
