@@ -20,8 +20,13 @@ _CHANGED_KINDS = {
 }
 _NOTICED = {
     "refresh_token_reused": "A session of yours was ended: its token was used twice, as by somebody who has a copy.",
-    "unusual_login": "Somebody signed in from a new device or place, or after several wrong passwords.",
+    "unusual_login": "There was an unusual sign-in{signs}.",
     "login_blocked": "Somebody tried to sign in too often with a wrong password, and has to wait now.",
+}
+_SIGNS = {
+    "new_device": "from a new device",
+    "new_network": "from a new network",
+    "after_failures": "after several wrong passwords",
 }
 
 
@@ -32,7 +37,9 @@ def mail_password_changed(event: UserPasswordChanged, delivery: Delivery) -> Non
 
 def mail_alert(event: UserSecurityAlert, delivery: Delivery) -> None:
     """Owe the user a mail about what was noticed."""
-    _tell(event, "security_alert", {"what": _NOTICED[event.kind]}, delivery)
+    signs = ", ".join(_SIGNS[sign] for sign in event.signs)
+    what = _NOTICED[event.kind].format(signs=f": {signs}" if signs else "")
+    _tell(event, "security_alert", {"what": what}, delivery)
 
 
 def log_password_changed(event: UserPasswordChanged, delivery: Delivery) -> None:

@@ -128,7 +128,7 @@ def build(call: OutsideCall) -> EmailMultiAlternatives:
     told = _told_to(user) | _told_by(call) | _link(call, kind, user)
     text = render_to_string(f"accounts/mail/{kind}.txt", told)
     message = EmailMultiAlternatives(subject=NOTICES[kind].subject, body=text, to=[address])
-    message.attach_alternative(_html(text, message.subject, told), "text/html")
+    message.attach_alternative(_html(text, NOTICES[kind].subject, told), "text/html")
     domain = parseaddr(message.from_email)[1].rpartition("@")[2]
     message.extra_headers = {"Message-ID": f"<{call.id}@{domain}>", "Auto-Submitted": "auto-generated"}
     return message

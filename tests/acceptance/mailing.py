@@ -15,7 +15,7 @@ from celery import Celery
 
 from devstack.places import CHECKOUT
 from tests.acceptance.web import Web
-from tests.integration.mailing import Mailbox
+from tests.integration.mailing import Mailbox, text_of
 from tests.waiting import wait_for
 
 RESET, RESEND = "/api/v1/users/password/reset", "/api/v1/users/email/verify/resend"
@@ -83,7 +83,7 @@ def link_by(path: str, web: Web, mailing: Mailing, address: str) -> str:
 
 def token_in(mail: EmailMessage) -> str:
     """The token of the one link that the mail carries."""
-    [token] = _LINK.findall(mail.get_content())
+    [token] = _LINK.findall(text_of(mail))
     return str(token)
 
 

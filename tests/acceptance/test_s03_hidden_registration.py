@@ -17,6 +17,7 @@ from tests.acceptance.serving import serving
 from tests.acceptance.streaming import Streaming, streaming_of
 from tests.acceptance.visiting import Visitor, visitor
 from tests.acceptance.web import PASSWORD, REGISTER, Answer, Web
+from tests.integration.mailing import text_of
 
 VERIFY = "/api/v1/users/email/verify"
 
@@ -68,7 +69,7 @@ def users(web: Web, wanted: dict[str, str]) -> int:
 def one_with(mails: list[EmailMessage], subject: str) -> str:
     """The text of the only one."""
     [mail] = [mail for mail in mails if mail["Subject"] == subject]
-    return str(mail.get_content())
+    return text_of(mail)
 
 
 def test_fresh_and_taken_are_answered_the_same_and_told_by_one_mail_each(

@@ -16,7 +16,7 @@ import redis
 from psycopg import sql
 
 from devstack import Stack
-from tests.acceptance.mailing import Mailing
+from tests.acceptance.mailing import Mailing, token_in
 from tests.acceptance.streaming import Streaming, streaming_of
 from tests.acceptance.test_admin import Browser, createsuperuser
 from tests.acceptance.web import LOGIN, ME, PASSWORD, REGISTER, Call, Web, bearer
@@ -140,7 +140,7 @@ def tell_the_story(web: Web, mailing: Mailing, secrets: Secrets) -> dict[str, st
     mailing.sweep()
     wait_for(lambda: "Set a new password" in [mail["Subject"] for mail in mailing.mails_to(user["email"])])
     [reset] = [mail for mail in mailing.mails_to(user["email"]) if mail["Subject"] == "Set a new password"]
-    secrets.mailed["reset"] = re.findall(r"#token=([\w-]+)", reset.get_content())[0]
+    secrets.mailed["reset"] = token_in(reset)
     body = {"token": secrets.mailed["reset"], "new_password": "CANARY-pw-reset"}
     assert web.call("POST", CONFIRM, body).status == 204
     # Alert, change and reset are told by mail, each after its event.

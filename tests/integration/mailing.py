@@ -35,6 +35,26 @@ class Mailbox:
         return [message_from_bytes(file.read_bytes(), policy=policy.default) for file in self.files()]
 
 
+def text_of(mail: EmailMessage) -> str:
+    """What a mail program shows that shows no HTML."""
+    return _part(mail, "plain")
+
+
+def html_of(mail: EmailMessage) -> str:
+    """What the others show."""
+    return _part(mail, "html")
+
+
+def _part(mail: EmailMessage, subtype: str) -> str:
+    """Of a mail that is these two and nothing else, the richer one last (RFC 2046, 5.1.4)."""
+    assert mail.get_content_type() == "multipart/alternative"
+    parts = {part.get_content_type(): part for part in mail.iter_parts()}
+    assert list(parts) == ["text/plain", "text/html"]
+    part = parts[f"text/{subtype}"]
+    assert isinstance(part, EmailMessage)
+    return str(part.get_content())
+
+
 def registered_user(username: str = "ann", *, email: str = "ann@example.com") -> User:
     """A user of any name and address, whatever the front door would say to them."""
     user = User(

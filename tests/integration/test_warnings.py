@@ -15,7 +15,7 @@ from accounts.models import OutsideCall, SecurityRecord, User
 from accounts.models.session import Client
 from accounts.outside import attempts
 from accounts.projections import profile_cache
-from accounts.projections.profile_cache import CacheAway
+from accounts.projections.valkey import CacheAway
 from accounts.routes import ROUTES
 from devstack import Stack
 from events.conf import EventsSettings
@@ -26,7 +26,7 @@ from events.outbox.publish import publish
 from events.testing import deliver
 from tests.integration.consuming import Member, running, wait_until
 from tests.integration.logins import NINE
-from tests.integration.mailing import Mailbox, registered_user
+from tests.integration.mailing import Mailbox, registered_user, text_of
 from tests.integration.raw_records import Raw, Topic
 
 pytestmark = pytest.mark.django_db
@@ -64,7 +64,7 @@ def logged() -> list[tuple[Any, ...]]:
 
 @pytest.mark.parametrize(
     ("how", "kind", "what"),
-    [("change", "password_changed", "changed"), ("reset", "password_reset", "reset by a link from a mail")],
+    [("change", "password_changed", "changed"), ("reset", "password_reset", "set by a link from a mail")],
 )
 def test_a_new_password_is_one_mail_and_one_row(mailbox: Mailbox, how: PasswordHow, kind: str, what: str) -> None:
     user = registered_user("ann", email="ann@example.com")
@@ -77,8 +77,8 @@ def test_a_new_password_is_one_mail_and_one_row(mailbox: Mailbox, how: PasswordH
     [mail] = mailbox.mails()
     assert mail["X-Envelope-To"] == "ann@example.com"
     assert mail["Subject"] == "Your password was changed"
-    assert f'the password of your account "ann" was {what} on 2026-11-24, 09:00 UTC' in mail.get_content()
-    assert "#token" not in mail.get_content()
+    assert f'the password of your account "ann" was {what} on 2026-11-24, 09:00 UTC' in text_of(mail)
+    assert "#token" not in text_of(mail)
 
 
 @pytest.mark.parametrize(
@@ -98,8 +98,8 @@ def test_an_alert_is_one_mail_and_one_row(mailbox: Mailbox, kind: Any, what: str
     assert logged() == [(event_id, kind, user.id, NINE, "Firefox", "203.0.113.7")]
     [mail] = mailbox.mails()
     assert mail["X-Envelope-To"] == "ann@example.com"
-    assert what in mail.get_content()
-    assert "#token" not in mail.get_content()
+    assert what in text_of(mail)
+    assert "#token" not in text_of(mail)
 
 
 def test_an_event_that_the_inbox_forgot_is_told_once(mailbox: Mailbox) -> None:
