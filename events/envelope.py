@@ -5,7 +5,7 @@ opens what arrives. Pure: no settings, no database, no clock.
 Source: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/kafka-protocol-binding.md.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -119,6 +119,25 @@ def open_envelope(*, key: bytes | None, headers: Headers, value: bytes | None) -
     )  # fmt: skip
 
 
+def own_headers(headers: Headers, *, schema_version: int) -> Headers:
+    """Of the headers of a record that could be opened those that are of our form, with this version of the data."""
+    kept = dict(headers)
+    before, slash, _ = kept["ce_dataschema"].rpartition(b"/")
+    kept["ce_dataschema"] = b"%b%b%d" % (before, slash, schema_version)
+    return tuple((name, value) for name, value in kept.items() if name in _OURS)
+
+
+def ids_alone(headers: Headers, *, key: bytes | None, types: Collection[str]) -> Headers:
+    """Of the headers of any record the event's id, its type if it is one of these, and its subject if it is the key."""
+    given = dict(headers)
+    found = {
+        "ce_id": _is_uuid(given.get("ce_id")),
+        "ce_type": given.get("ce_type") in {name.encode() for name in types},
+        "ce_subject": given.get("ce_subject") == key,
+    }
+    return tuple((name, given[name]) for name, is_known in found.items() if is_known and name in given)
+
+
 def traceparent_of(headers: Headers) -> str | None:
     """The trace of the change that published a record, whoever wrote its headers; None where there is none."""
     given = dict(headers).get("traceparent")
@@ -211,6 +230,14 @@ def _schema_version(dataschema: str) -> int:
     if not (last.isascii() and last.isdigit() and len(last) < 6):  # noqa: PLR2004 - no version has six digits
         raise _unreadable("ce_dataschema does not end in a version")
     return int(last)
+
+
+def _is_uuid(value: bytes | None) -> bool:
+    try:
+        _UUID.decode(b'"%b"' % (value or b""))
+    except ValueError:
+        return False
+    return True
 
 
 def _time(value: bytes | None) -> datetime:

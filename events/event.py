@@ -6,14 +6,16 @@ carries and back. The JSON Schema of a class is generated from its members.
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import cache
 from typing import Annotated, Any, ClassVar, Self
 
 import msgspec
 
+from events import personal
 from events.errors import EventsError
 
 # Erasure replaces these members by null wherever a record is kept, so a reader must take null.
-PersonalStr = Annotated[str | None, msgspec.Meta(extra_json_schema={"x-personal": True})]
+PersonalStr = Annotated[str | None, msgspec.Meta(extra_json_schema={personal.PERSONAL: True})]
 
 # A moment: RFC 3339 with its offset on the wire, so that no reader has to guess.
 Instant = Annotated[datetime, msgspec.Meta(tz=True)]
@@ -71,6 +73,19 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.json.decode(value, type=cls)
 
     @classmethod
+    def without_personal(cls, value: bytes, *, version: int | None = None) -> bytes:
+        """Data of `version` (None: the class's own) with null for each member that is marked: data of the class's own.
+
+        An old version's marks are forgotten, and its members may have other names now: its data is lifted, and of what
+        this class does not know nothing is kept. Of the class's own version unknown members stay as they are. Raises
+        as `from_json`.
+        """
+        event = cls.from_json(value, version=version)
+        if version is not None and version != cls.schema_version:
+            value = event.to_json()
+        return personal.without_personal(value, _schema(cls))
+
+    @classmethod
     def _lifted(cls, value: bytes, version: int) -> bytes:
         steps = range(version, cls.schema_version)
         if not steps or any(step not in cls.upcasters for step in steps):
@@ -88,3 +103,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
         """JSON Schema 2020-12 of the data; personal members carry `x-personal`."""
         schema = msgspec.json.schema(cls)
         return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": cls.type, **schema}
+
+
+@cache
+def _schema(event: type[Event]) -> dict[str, Any]:
+    return event.json_schema()

@@ -12,7 +12,7 @@ from django.db import transaction
 
 from events import observe
 from events.conf import DEAD_LETTERS
-from events.envelope import Envelope, traceparent_of
+from events.envelope import Envelope, Headers, traceparent_of
 from events.inbox import operator_store, store
 from events.inbox.opening import KEY_BYTES_MOST
 from events.inbox.store import NewParked
@@ -21,6 +21,7 @@ from events.routing import Routes
 from events.trace import following
 
 _AT_ONCE = 1_000
+_FIRST_OF_OURS = "dlq_group"
 
 
 def copy_to_topic(letter: NewParked, *, group: str) -> None:
@@ -30,7 +31,7 @@ def copy_to_topic(letter: NewParked, *, group: str) -> None:
     """
     record = letter.record
     ours = {
-        "dlq_group": group,
+        _FIRST_OF_OURS: group,
         "dlq_handler": letter.handler,
         "dlq_reason": letter.reason,
         "dlq_event_id": str(letter.event_id),
@@ -47,6 +48,13 @@ def copy_to_topic(letter: NewParked, *, group: str) -> None:
         envelope = Envelope(topic, str(letter.event_id), (*told, ("dlq_stub", b"too-large")), b"")
     publish_copy(envelope, event_id=letter.event_id, event_type=letter.type or observe.UNKNOWN)
     transaction.on_commit(partial(_tell, letter), robust=True)
+
+
+def split_copy(headers: Headers) -> tuple[Headers, Headers]:
+    """The headers of a copy: those that the record had, whoever wrote it, and those that `copy_to_topic` has added."""
+    names = [name for name, _ in headers]
+    first = len(names) - names[::-1].index(_FIRST_OF_OURS) - 1 if _FIRST_OF_OURS in names else len(names)
+    return headers[:first], headers[first:]
 
 
 def replay(ids: Collection[int]) -> list[int]:

@@ -1,15 +1,16 @@
 """Operators' statements on the inbox, its horizon and parked deliveries; those of the consumer are in `store`.
 
-`dead_letters` and `retention` run them, and the consumer counts by them for its metrics.
+`dead_letters`, `retention` and `erasure` run them, and the consumer counts by them for its metrics.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from events.inbox.store import Queue, rows, run
-from events.models import TIMELESS_FROM
+from events.envelope import Headers
+from events.inbox.store import Queue, encode_headers, rows, run
+from events.models import TIMELESS_FROM, ParkedDelivery
 
 _REPLAY = """
 update events_parked set attempts = 0, dead_at = null, next_attempt_at = clock_timestamp()
@@ -64,6 +65,39 @@ delete from events_inbox where "group" = %(group)s and event_id in (
     where "group" = %(group)s and received_at < %(before)s and event_id >= %(timeless)s limit %(limit)s)
 returning 1
 """
+
+# Group by group, so that the key's index serves. Letters of whole records are in no index by key: all of these are
+# looked at, by the unique one, which begins with group and handler.
+_SIZES = """
+with recursive groups(name) as (
+    select min("group") from events_parked
+    union all
+    select (select min("group") from events_parked where "group" > name) from groups where name is not null
+)
+select id, octet_length(headers) + coalesce(octet_length(value), 0) + octet_length(error) from groups, lateral (
+    select * from events_parked where "group" = name and key = %(key)s and handler <> ''
+    union all
+    select * from events_parked where "group" = name and key = %(key)s and handler = ''
+) as of_key
+order by id
+"""
+
+# Locked as everybody locks them. Nothing else changes headers and value, so they are as they were read.
+_REPLACE = """
+with locked as (select id from events_parked where id = any(%(ids)s) order by id for update)
+update events_parked as parked set headers = given.headers, value = given.value, error = ''
+from locked join unnest(%(ids)s::bigint[], %(headers)s::bytea[], %(values)s::bytea[]) as given(id, headers, value)
+    using (id)
+where parked.id = locked.id
+"""
+
+
+class Content(NamedTuple):
+    """What a parked delivery brings."""
+
+    id: int
+    headers: Headers
+    value: bytes | None
 
 
 class Forgotten(NamedTuple):
@@ -130,3 +164,23 @@ def forget_timeless(*, group: str, before: datetime, limit: int) -> int:
 def count(*, group: str, going_on: Collection[str] = ()) -> Counted:
     """What is set aside. `going_on` names the handlers whose dead letters hold nobody back."""
     return Counted(*rows(_COUNT, {"group": group, "going_on": list(going_on)})[0])
+
+
+def sizes_of(key: bytes) -> list[tuple[int, int]]:
+    """Id and bytes of each parked delivery and dead letter of a key, of all groups, in the order of the ids."""
+    return [(parked_id, size) for parked_id, size in rows(_SIZES, {"key": key})]
+
+
+def parked(ids: Sequence[int]) -> list[ParkedDelivery]:
+    """These, in the order of their ids."""
+    return list(ParkedDelivery.objects.filter(id__in=ids).order_by("id"))
+
+
+def replace(contents: Sequence[Content]) -> None:
+    """Have these parked deliveries bring this instead, without their tracebacks. Their states stay as they are."""
+    given: dict[str, Any] = {
+        "ids": [one.id for one in contents],
+        "headers": [encode_headers(one.headers) for one in contents],
+        "values": [one.value for one in contents],
+    }
+    run(_REPLACE, given)

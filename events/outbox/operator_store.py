@@ -1,7 +1,7 @@
 """Operators' and consumers' statements on the outbox table. Those of publish and relay are in `store`.
 
-They run on Django's own connection: `requeue`, `retention`, the command `outbox` and the doctor call them, and
-`consume_events` hands `is_ours` on. None sets a record back, and none touches one that is pending.
+They run on Django's own connection: `requeue`, `retention`, `erasure`, the command `outbox` and the doctor call them,
+and `consume_events` hands `is_ours` on. None sets a record back, and none but `erasure`'s touches one that is pending.
 """
 
 from collections.abc import Collection, Sequence
@@ -12,7 +12,8 @@ from uuid import UUID
 from django.db import connection
 
 from events.conf import DEAD_LETTERS
-from events.outbox.store import HAS_COPY, WAKE, OrderKey
+from events.envelope import Headers
+from events.outbox.store import HAS_COPY, WAKE, OrderKey, decode_headers, encode_headers
 
 _DEAD = "select id from events_outbox where dead_at is not null and topic = coalesce(%s, topic) order by id"
 
@@ -71,6 +72,29 @@ where exists (
         and record.topic not like '%%{DEAD_LETTERS}'
     offset 0)
 """  # noqa: S608 - pieced together from constants
+
+_SIZES = "select id, octet_length(headers) + octet_length(value) from events_outbox where key = %s order by id"
+
+_CONTENTS = "select id, topic, key, headers, value from events_outbox where id = any(%s) order by id"
+
+# Locked in the order of marks. Nothing else changes these columns, so what was read without a lock is what stands here.
+_REPLACE = """
+with locked as (select id from events_outbox where id = any(%(ids)s) order by id for update)
+update events_outbox as record set headers = given.headers, value = given.value
+from locked join unnest(%(ids)s::bigint[], %(headers)s::bytea[], %(values)s::bytea[]) as given(id, headers, value)
+    using (id)
+where record.id = locked.id
+"""
+
+
+class Content(NamedTuple):
+    """What a record says, in whatever state it is."""
+
+    id: int
+    topic: str
+    key: str
+    headers: Headers
+    value: bytes
 
 
 class Looked(NamedTuple):
@@ -135,6 +159,30 @@ def is_ours(claims: Sequence[tuple[UUID, str, str]]) -> set[UUID]:
     """Of these events (id, key, type), those that stand in the outbox as such: a dead letter's copy is not one."""
     rows = _rows(_IS_OURS, [list(column) for column in zip(*claims, strict=True)])
     return {event_id for (event_id,) in rows}
+
+
+def sizes_of(key: str) -> list[tuple[int, int]]:
+    """Id and bytes of each record of a key, of all topics and states, in the order of the ids."""
+    return [(record_id, size) for record_id, size in _rows(_SIZES, [key])]
+
+
+def contents(ids: Sequence[int]) -> list[Content]:
+    """What these records say, in the order of their ids."""
+    return [
+        Content(record_id, topic, key, tuple(decode_headers(headers)), bytes(value))
+        for record_id, topic, key, headers, value in _rows(_CONTENTS, [list(ids)])
+    ]
+
+
+def replace(records: Sequence[Content]) -> None:
+    """Have these records say this instead. Their states stay as they are."""
+    given: dict[str, Any] = {
+        "ids": [record.id for record in records],
+        "headers": [encode_headers(record.headers) for record in records],
+        "values": [record.value for record in records],
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_REPLACE, given)
 
 
 def _rows(statement: str, parameters: Any = None) -> list[tuple[Any, ...]]:

@@ -31,9 +31,9 @@ RECORD_BYTES_MOST = 1_000_000  # what brokers take by default, less room for fra
 
 
 class NotInTransaction(EventsError):
-    """publish() was called outside a transaction, or in no transaction but a test case's own.
+    """publish() or erase() was called outside a transaction, or in no transaction but a test case's own.
 
-    Open one around the change and the publish together: `with transaction.atomic():`. Do not catch this.
+    Open one around the change and the call together: `with transaction.atomic():`. Do not catch this.
     """
 
 
@@ -72,7 +72,7 @@ def publish(event: Event, *, actor: Actor | None = None) -> None:
 
 def publish_all(events: Iterable[Event], *, actor: Actor | None = None) -> None:
     """Write several events, sorted by topic and key; those of one key keep their order. Raises as publish()."""
-    if not _in_callers_transaction():
+    if not in_callers_transaction():
         raise NotInTransaction("publish() needs the transaction of the change: with transaction.atomic(): …")
     configured = EventsSettings.current()
     _write([_sealed(event, actor, configured) for event in events])
@@ -168,7 +168,8 @@ def _lock_of(record: NewRecord) -> tuple[str, str]:
     return record.envelope.topic, record.envelope.key
 
 
-def _in_callers_transaction() -> bool:
+def in_callers_transaction() -> bool:
+    """Whether there is a transaction, and not a test case's own alone."""
     return any(not _is_test_cases(block) for block in connection.atomic_blocks)
 
 
