@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 from django.db import connection, transaction
@@ -188,17 +188,6 @@ def test_an_older_change_never_brings_back_what_was(parts: Stack) -> None:
     deliver(first)
 
     assert cached(user) == (4, "by somebody quicker")
-
-
-def test_a_change_of_somebody_who_is_gone_caches_nothing(parts: Stack) -> None:
-    user = registered_user()
-    event = rename(user, "Ann")
-    delete(user)
-
-    deliver(event)
-    deliver(UserUpdated(user_id=uuid4(), version=2, changes=UserChanges(), at=NINE))
-
-    assert cached(user) is None
 
 
 @pytest.fixture
