@@ -13,6 +13,7 @@ from django.db import connection
 from accounts import passwords
 from accounts.models import LastLogin, LoginRecord, OutsideCall, SecurityRecord, Session, User, UserSettings
 from accounts.projections import profile_cache
+from events import erasure
 
 # No name that can be registered has a tilde.
 NOBODY = "deleted~"
@@ -26,6 +27,7 @@ def erase(user: User) -> None:
     _clear_what_belongs_to(user)
     with _unguarded(f"erasure of the deleted user {user.pk}"):
         _clear(user)
+    erasure.erase(str(user.pk))
     profile_cache.forget(user.pk, user.version)
 
 

@@ -12,7 +12,7 @@ from django.db.models import Q, QuerySet
 
 from accounts.conf import AccountsSettings
 from accounts.errors import Refused
-from accounts.models import LoginRecord, SecurityRecord, Session, User
+from accounts.models import LoginRecord, SecurityRecord, Session, User, UserSettings
 from accounts.models.session import SessionRevoked
 from accounts.names import canonical_identifier
 from accounts.tokens import AccessClaims
@@ -82,6 +82,11 @@ def login_log_of(user_id: UUID) -> QuerySet[LoginRecord]:
 def security_log_of(user_id: UUID) -> QuerySet[SecurityRecord]:
     """What the user should know of."""
     return SecurityRecord.objects.filter(user_id=user_id)
+
+
+def settings_of(user_id: UUID) -> UserSettings:
+    """What the user has chosen, or the defaults before there is a row."""
+    return UserSettings.objects.filter(pk=user_id).first() or UserSettings(user_id=user_id)
 
 
 def profile_of(user_id: UUID) -> dict[str, Any]:

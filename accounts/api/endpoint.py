@@ -32,8 +32,9 @@ class Endpoint(APIView):
         self.query = (self.Parameters if request.method in SAFE_METHODS else NoParameters).parse_query(request)
 
     def get_parsers(self) -> list[Any]:
-        """JSON; a PATCH may call it by its other name."""
-        return [StrictJSONParser(), *([MergePatchParser()] if self.request.method == "PATCH" else [])]
+        """JSON; a PATCH may call it by its other name. The description is made without a request."""
+        is_patch = self.request and self.request.method == "PATCH"
+        return [StrictJSONParser(), *([MergePatchParser()] if is_patch else [])]
 
 
 class PublicEndpoint(Endpoint):

@@ -5,7 +5,17 @@ A post-processing hook, named in SPECTACULAR_SETTINGS; docs/openapi.json is the 
 
 from typing import Any
 
+from drf_spectacular.utils import OpenApiParameter
+
 from accounts.api.problems import KINDS, MEDIA_TYPE
+
+IF_MATCH = OpenApiParameter(
+    "If-Match",
+    str,
+    OpenApiParameter.HEADER,
+    required=True,
+    description="The ETag of what was read, or `*`.",
+)
 
 
 def add_problems(result: dict[str, Any], **_: Any) -> dict[str, Any]:

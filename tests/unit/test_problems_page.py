@@ -10,7 +10,7 @@ from accounts.api.problems import ANSWERS, BY_STATUS, KINDS
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/problems.md").read_text()
 OF_DRF = {"required", "null", "blank", "null_characters_not_allowed", "invalid_choice"}
-TOO_LONG = {"username_too_long", "display_name_too_long"}
+TOO_LONG = {"username_too_long", "display_name_too_long", "reason_too_long"}
 
 
 def rows(heading: str) -> list[list[str]]:
