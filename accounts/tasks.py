@@ -8,9 +8,8 @@ from uuid import UUID
 from celery import shared_task
 from django.utils import timezone
 
-from accounts import retention
 from accounts.outside import attempts
-from accounts.services import registration
+from accounts.services import lifecycle, registration
 
 
 @shared_task
@@ -45,7 +44,13 @@ def sweep_registrations() -> None:
         complete_registration.delay(str(registration_id))
 
 
-@shared_task(expires=3600)
-def prune() -> None:
-    """Delete what is kept for a while and has been."""
-    retention.prune()
+@shared_task(expires=60)
+def end_suspensions() -> None:
+    """Let those in again whose suspension is over."""
+    lifecycle.end_suspensions(now=timezone.now())
+
+
+@shared_task(expires=60)
+def end_graces() -> None:
+    """Delete those who have not come back."""
+    lifecycle.end_graces(now=timezone.now())

@@ -193,9 +193,9 @@ CELERY_BEAT_SCHEDULE = {
     "sweep-outside-calls": {"task": "accounts.tasks.sweep_outside_calls", "schedule": 10.0},
     "sweep-webhooks": {"task": "accounts.tasks.sweep_webhooks", "schedule": 10.0},
     "sweep-registrations": {"task": "accounts.tasks.sweep_registrations", "schedule": 10.0},
-    "prune-accounts": {"task": "accounts.tasks.prune", "schedule": 3600.0},
-    "prune-outbox": {"task": "usercenter.tasks.prune_outbox", "schedule": 900.0},
-    "prune-inbox": {"task": "usercenter.tasks.prune_inbox", "schedule": 900.0},
+    "end-suspensions": {"task": "accounts.tasks.end_suspensions", "schedule": 10.0},
+    "end-graces": {"task": "accounts.tasks.end_graces", "schedule": 10.0},
+    "prune": {"task": "usercenter.tasks.prune", "schedule": 900.0},
 }
 
 # Apps --------------------------------------------------------------------------------------------------------

@@ -1,9 +1,6 @@
-"""House-keeping that beat asks for and no app can own alone: `events` works where there is no Celery.
+"""House-keeping that beat asks for and no app can own alone: `events` works where there is no Celery."""
 
-Two tasks, so that one which fails does not keep the other from its work. Each expires, so that few pile up while no
-worker runs.
-"""
-
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from celery import shared_task
@@ -11,18 +8,34 @@ from django.utils import timezone
 
 import events.inbox.retention as inbox_retention
 import events.outbox.retention as outbox_retention
+from accounts import retention
 from events.conf import EventsSettings
 
-_EXPIRES_S = 900
+
+# So that few pile up while no worker runs.
+@shared_task(expires=900)
+def prune() -> None:
+    """Delete what is kept for a while and has been, a little at a time, in all tables."""
+    _run_all([_prune_outbox, _prune_inbox, retention.prune])
 
 
-@shared_task(expires=_EXPIRES_S)
-def prune_outbox() -> None:
-    """Delete what was published more than OUTBOX_RETENTION_D days ago."""
+def _prune_outbox() -> None:
+    """What was published more than OUTBOX_RETENTION_D days ago."""
     outbox_retention.prune(before=timezone.now() - timedelta(days=EventsSettings.current().outbox_retention_d))
 
 
-@shared_task(expires=_EXPIRES_S)
-def prune_inbox() -> None:
-    """Forget what was received more than INBOX_RETENTION_D days ago."""
+def _prune_inbox() -> None:
+    """What was received more than INBOX_RETENTION_D days ago."""
     inbox_retention.prune(before=timezone.now() - timedelta(days=EventsSettings.current().inbox_retention_d))
+
+
+def _run_all(steps: Sequence[Callable[[], None]]) -> None:
+    """One that fails keeps none of the others from its work. Raises what they raised, together."""
+    failures: list[Exception] = []
+    for step in steps:
+        try:
+            step()
+        except Exception as error:  # noqa: BLE001 - the task's border; raised below
+            failures.append(error)
+    if failures:
+        raise ExceptionGroup("prune", failures)

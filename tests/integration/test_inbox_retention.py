@@ -19,7 +19,7 @@ from events.kafka import Record
 from events.models import InboxHorizon, InboxRecord, ParkedDelivery
 from tests.integration.counting import ROUTES, raw, rows
 from tests.integration.raw_records import Raw
-from usercenter.tasks import prune_inbox
+from usercenter.tasks import prune
 
 pytestmark = pytest.mark.usefixtures("effects")
 
@@ -143,7 +143,7 @@ def test_days_to_keep_may_be_given_but_never_less_than_the_topics_and_a_week() -
 def test_beats_task_forgets_by_the_setting() -> None:
     handle(record(1, id_of(OLD)), received_at=OLD)
     handle(record(2, id_of(YOUNG)), received_at=YOUNG)
-    prune_inbox()
+    prune()
     assert InboxRecord.objects.count() == 1
 
 

@@ -115,8 +115,7 @@ def test_the_sweep_brings_what_no_worker_was_told_of(worker: Worker, mailbox: Ma
 def test_beat_asks_for_tasks_that_the_worker_has(worker: Worker) -> None:
     asked = {entry["task"] for entry in django_settings.CELERY_BEAT_SCHEDULE.values()}
 
-    prunes = {"usercenter.tasks.prune_outbox", "usercenter.tasks.prune_inbox"}
-    assert asked >= {"accounts.tasks.sweep_outside_calls", *prunes}
+    assert asked >= {"accounts.tasks.sweep_outside_calls", "accounts.tasks.end_graces", "usercenter.tasks.prune"}
     assert asked | {queue.SETTLE_CALL} <= worker.tasks
 
 

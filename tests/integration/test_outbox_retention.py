@@ -14,7 +14,7 @@ from events.models import OutboxRecord
 from events.outbox.retention import prune
 from tests.integration.operating import ids, outbox
 from tests.integration.relaying import Noted, commit
-from usercenter.tasks import prune_outbox
+from usercenter import tasks
 
 pytestmark = pytest.mark.django_db
 
@@ -86,7 +86,7 @@ def test_beats_task_prunes_by_the_setting() -> None:
     young = written(YOUNG)
     written(OLD)
 
-    prune_outbox()
+    tasks.prune()
 
     assert ids() == [young]
 
