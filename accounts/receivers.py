@@ -20,7 +20,7 @@ SECRET_BYTES_LEAST = 24
 _LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?"
 # What all clients read alike: no user, no fragment, no backslash, nothing invisible, a name in its ASCII form.
 _URL = re.compile(
-    rf"(?P<scheme>https?)://(?P<host>({_LABEL}\.){{0,20}}{_LABEL}|\[[0-9a-f:.]{{2,45}}\])(:(?P<port>[1-9][0-9]{{0,4}}))?"
+    rf"(?P<scheme>https?)://(?P<host>({_LABEL}\.){{0,20}}{_LABEL}|\[(?=[0-9a-f.]*:)[0-9a-f:.]{{2,45}}\])(:(?P<port>[1-9][0-9]{{0,4}}))?"
     r"(?P<target>[/?][!\"$-\[\]-~]*)?",
     re.IGNORECASE,
 )

@@ -126,20 +126,31 @@ class _Deadline:
         return left_s
 
 
-class _Line(RawIOBase):
-    """A connection in the form that http.client uses, with the deadline and the limit on what is read."""
+class _Line:
+    """A connection as http.client uses one, with the deadline. It is closed by who opened it."""
 
     def __init__(self, sock: socket.socket, deadline: _Deadline) -> None:
         self._sock = sock
         self._deadline = deadline
-        self._left_bytes = HEAD_BYTES_MOST
 
     def sendall(self, data: "ReadableBuffer") -> None:
         self._sock.settimeout(self._deadline.left_s())
         self._sock.sendall(data)
 
     def makefile(self, _mode: str) -> BufferedReader:
-        return BufferedReader(self)
+        return BufferedReader(_Answer(self._sock, self._deadline))
+
+    def close(self) -> None:
+        pass
+
+
+class _Answer(RawIOBase):
+    """What comes back, with the deadline and a limit."""
+
+    def __init__(self, sock: socket.socket, deadline: _Deadline) -> None:
+        self._sock = sock
+        self._deadline = deadline
+        self._left_bytes = HEAD_BYTES_MOST
 
     def readable(self) -> bool:
         return True

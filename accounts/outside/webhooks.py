@@ -19,7 +19,7 @@ from accounts import observe, receivers
 from accounts.conf import AccountsSettings
 from accounts.models import OutsideCall, User
 from accounts.outside.calls import NobodyToTell
-from accounts.outside.posting import Poster, TookTooLong, resolved_by_system
+from accounts.outside.posting import Poster, Resolver, TookTooLong, resolved_by_system
 from accounts.receivers import Receiver
 from events.errors import Permanent, Retryable
 
@@ -44,9 +44,11 @@ class LeftAlone(Retryable):
 
 
 class Sender:
-    """Sends, and remembers which receivers hang."""
+    """Sends, each within `within_s`, and remembers which receivers hang."""
 
-    def __init__(self) -> None:
+    def __init__(self, resolve: Resolver, within_s: float) -> None:
+        self._resolve = resolve
+        self._within_s = within_s
         self._alone_until: dict[str, float] = {}
 
     def send(self, call: OutsideCall) -> None:
@@ -57,10 +59,10 @@ class Sender:
         if time.monotonic() < self._alone_until.get(name, 0):
             raise LeftAlone("it did not answer a moment ago")
         poster = Poster(
-            resolve=resolved_by_system,
+            resolve=self._resolve,
             tls=_trusting_known_authorities(),
             allow_private=accounts.webhook_allow_private,
-            within_s=WITHIN_S,
+            within_s=self._within_s,
         )
         began = time.monotonic()
         try:
@@ -72,7 +74,7 @@ class Sender:
         _judge(status)
 
 
-send = Sender().send
+send = Sender(resolved_by_system, WITHIN_S).send
 
 
 def facts_of(url: str, receiver: Receiver, *, event_id: str, event_type: str, at: str) -> dict[str, str]:
