@@ -1,4 +1,4 @@
-"""What is kept for a while only: deleted by `usercenter.tasks`, a little at a time, so that nobody waits long for a lock.
+"""What is kept for a while only: `usercenter.tasks` has it deleted, a little at a time, so that no lock is held long.
 
 Counts go when they are over, keys of repeated requests after 24 h; ended sessions with their tokens, used links and
 calls that were made after 30 days; the logs after 180.
