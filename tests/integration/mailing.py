@@ -1,10 +1,12 @@
-"""What tests of notices and mail share: a user to tell something, the mailbox, and processes beside the tests."""
+"""What tests of notices and mail share: a user to tell something, the mailbox and its reader, processes beside them."""
 
 import os
 from datetime import timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
@@ -45,6 +47,38 @@ def html_of(mail: EmailMessage) -> str:
     return _part(mail, "html")
 
 
+class Shown(HTMLParser):
+    """What a mail program makes of HTML: its words, its tags, and each attribute as it was meant."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: set[str] = set()
+        self.attributes: list[tuple[str, str | None]] = []
+        self._words: list[str] = []
+        self.feed(html)
+        self.close()
+
+    @property
+    def words(self) -> list[str]:
+        """Between white space, wherever lines break."""
+        return "".join(self._words).split()
+
+    @property
+    def leads_to(self) -> list[str | None]:
+        """Whatever can be clicked, or is loaded."""
+        return [value for name, value in self.attributes if name not in ("style", "lang", "charset")]
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes += attrs
+
+    def handle_data(self, data: str) -> None:
+        self._words.append(data)
+
+    def handle_comment(self, data: str) -> None:
+        self.tags.add(f"<!--{data}")
+
+
 def _part(mail: EmailMessage, subtype: str) -> str:
     """Of a mail that is these two and nothing else, the richer one last (RFC 2046, 5.1.4)."""
     assert mail.get_content_type() == "multipart/alternative"
@@ -52,7 +86,7 @@ def _part(mail: EmailMessage, subtype: str) -> str:
     assert list(parts) == ["text/plain", "text/html"]
     part = parts[f"text/{subtype}"]
     assert isinstance(part, EmailMessage)
-    return str(part.get_content())
+    return str(part.get_content()).replace("\r\n", "\n")
 
 
 def registered_user(username: str = "ann", *, email: str = "ann@example.com") -> User:
@@ -72,6 +106,15 @@ def registration_of(user: User) -> UserRegistered:
         user_id=user.id, version=1, username=user.username, email=user.email, display_name="", locale="en",
         registered_at=user.created_at,
     )  # fmt: skip
+
+
+def change_behind_the_doors(user: User, **columns: Any) -> None:
+    """Without an event, by the one way there is."""
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("select accounts_unguarded('a test')")
+        User.objects.filter(pk=user.pk).update(**columns)
+    user.refresh_from_db()
 
 
 def owed_to(user_id: UUID) -> OutsideCall:

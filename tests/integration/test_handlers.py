@@ -12,7 +12,7 @@ from accounts.models import Figure, LastLogin, LoginRecord, OutsideCall, Securit
 from events.routing import Delivery
 from events.testing import deliver
 from tests.integration.logins import NINE, logged_in
-from tests.integration.mailing import registered_user
+from tests.integration.mailing import change_behind_the_doors, registered_user
 
 pytestmark = pytest.mark.django_db
 
@@ -42,6 +42,18 @@ def test_the_welcome_mail_is_owed_once() -> None:
     call = OutsideCall.objects.get()
     assert (call.kind, call.user_id, call.key) == ("welcome", user_id, f"{event_id}/send-welcome")
     assert call.facts == {"registered_on": "2026-11-24"}
+
+
+@pytest.mark.parametrize(("password", "kind"), [("!", "invited"), ("x", "welcome")])
+def test_who_was_made_without_a_password_is_invited_in_place_of_it(password: str, kind: str) -> None:
+    user, event_id = registered_user(), uuid7()
+    change_behind_the_doors(user, password=password)
+
+    for _ in range(2):
+        welcome.send_welcome(registered(user.id), delivery(event_id, "send-welcome"))
+
+    call = OutsideCall.objects.get()
+    assert (call.kind, call.user_id, call.key) == (kind, user.id, f"{event_id}/send-welcome")
 
 
 def test_settings_start_with_the_defaults() -> None:

@@ -10,16 +10,23 @@ from typing import Any
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
-from django.db import connection, transaction
 from django.utils import timezone
 from pytest_django import Settings
 from uuid_utils.compat import uuid7
 
 from accounts import links
-from accounts.models import Link, OutsideCall, User
+from accounts.models import Link, OutsideCall
 from accounts.outside import attempts, calls
 from devstack import Stack, ports
-from tests.integration.mailing import Mailbox, as_time_goes_by, owed_to, registered_user, reread, text_of
+from tests.integration.mailing import (
+    Mailbox,
+    as_time_goes_by,
+    change_behind_the_doors,
+    owed_to,
+    registered_user,
+    reread,
+    text_of,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -138,13 +145,6 @@ def test_nothing_is_sent_to_a_user_who_is_gone(mailbox: Mailbox, gone: str) -> N
     assert mailbox.mails() == []
     assert (reread(call).error, reread(call).failed_at) == ("the user is gone", None)
     assert reread(call).settled_at is not None
-
-
-def change_behind_the_doors(user: User, **columns: str) -> None:
-    with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute("select accounts_unguarded('a test')")
-        User.objects.filter(pk=user.pk).update(**columns)
 
 
 # what comes of each answer ------------------------------------------------------------------------------------

@@ -5,16 +5,18 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
-from accounts.event_types import PasswordHow, UserChanges, UserPasswordChanged, UserSecurityAlert, UserUpdated
+from accounts.event_types import PasswordHow, Sign, UserChanges, UserPasswordChanged, UserSecurityAlert, UserUpdated
 from accounts.models import OutsideCall, SecurityRecord, User
 from accounts.models.session import Client
 from accounts.outside import attempts
 from accounts.projections import profile_cache
+from accounts.projections.profile_cache import ProfileGone
 from accounts.projections.valkey import CacheAway
 from accounts.routes import ROUTES
 from devstack import Stack
@@ -38,6 +40,10 @@ def password_changed(user: User, how: PasswordHow = "change", at: datetime = NIN
     return UserPasswordChanged(
         user_id=user.id, version=2, how=how, at=at, device=CLIENT.device, ip=CLIENT.ip
     )  # fmt: skip
+
+
+def unusual_login(user: User) -> UserSecurityAlert:
+    return UserSecurityAlert.of(user, kind="unusual_login", at=NINE, client=CLIENT)
 
 
 def delete(user: User) -> None:
@@ -102,6 +108,27 @@ def test_an_alert_is_one_mail_and_one_row(mailbox: Mailbox, kind: Any, what: str
     assert "#token" not in text_of(mail)
 
 
+@pytest.mark.parametrize(
+    ("signs", "says"),
+    [
+        (("new_device",), "There was an unusual sign-in: from a new device. This"),
+        (
+            ("new_device", "new_network", "after_failures"),
+            "sign-in: from a new device, from a new network, after several wrong passwords. This",
+        ),
+        ((), "There was an unusual sign-in. This"),
+    ],
+)
+def test_an_unusual_login_is_told_by_its_signs(mailbox: Mailbox, signs: tuple[Sign, ...], says: str) -> None:
+    user = registered_user("ann", email="ann@example.com")
+
+    deliver_thrice(msgspec.structs.replace(unusual_login(user), signs=signs))
+    attempts.sweep()
+
+    [mail] = mailbox.mails()
+    assert says in text_of(mail)
+
+
 def test_an_event_that_the_inbox_forgot_is_told_once(mailbox: Mailbox) -> None:
     user = registered_user()
     event_id = deliver(password_changed(user))
@@ -162,7 +189,7 @@ def cached(user: User) -> tuple[int, str] | None:
     """Version and name that the cache has; looks without filling it."""
     try:
         kept = profile_cache.read(user.id, otherwise=refuse)
-    except NotCachedError:
+    except (NotCachedError, ProfileGone):
         return None
     return kept["version"], kept["display_name"]
 
