@@ -1,4 +1,4 @@
-"""Each kind of mail as it arrives: its text and HTML say the same, to one reader; nothing but links of ours leads on."""
+"""Each kind of mail as it arrives: its text and HTML say the same, to one reader; only links of ours lead on."""
 
 import re
 from collections.abc import Mapping
