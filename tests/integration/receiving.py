@@ -1,15 +1,31 @@
-"""Receivers of webhooks on loopback: real HTTP servers that answer as a test has them answer, and keep what came."""
+"""Receivers of webhooks on loopback: real HTTP servers that answer as a test has them answer, and keep what came.
+
+And what leads to them: a changed user, and the settings that name the receivers.
+"""
 
 import ssl
 import threading
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from uuid import UUID
 
+from django.db import connection, transaction
+from pytest_django import Settings
+
+from accounts.event_types import UserChanges, UserUpdated
+from accounts.models import OutsideCall, User
+from events.testing import deliver
 from tests.waiting import LIMIT_S
 
+KEY = b"CANARY: thirty-two random bytes!"
+SECRET = f"whsec_{b64encode(KEY).decode()}"
+
 Answer = Callable[[BaseHTTPRequestHandler], None]
+ReceiverOf = Callable[..., "Receiver"]
 
 
 class Arrived(NamedTuple):
@@ -91,3 +107,37 @@ def receiver(*answers: Answer, tls: ssl.SSLContext | None = None) -> Iterator[Re
         yield one
     finally:
         one.stop()
+
+
+@contextmanager
+def configured_receivers(settings: Settings) -> Iterator[ReceiverOf]:
+    """Gives what makes a receiver that answers so, and has it configured beside those before."""
+    with ExitStack() as until_the_end:
+
+        def make(*answers: Answer) -> Receiver:
+            one = until_the_end.enter_context(receiver(*answers))
+            urls = (*settings.ACCOUNTS["WEBHOOK_URLS"], one.url)
+            allowed = {"WEBHOOK_ALLOW_HTTP": True, "WEBHOOK_ALLOW_PRIVATE": True}
+            settings.ACCOUNTS = {**settings.ACCOUNTS, "WEBHOOK_URLS": urls, "WEBHOOK_SECRET": SECRET, **allowed}
+            return one
+
+        yield make
+
+
+def update_of(user_id: UUID, version: int = 2) -> UserUpdated:
+    """As if the user had another display name since 9:00."""
+    at = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
+    return UserUpdated(user_id=user_id, version=version, changes=UserChanges(display_name="Ann"), at=at)
+
+
+def owed_after(event: UserUpdated) -> OutsideCall:
+    """The webhook that this event leads to, or the last of them."""
+    deliver(event)
+    return OutsideCall.objects.filter(kind="webhook").latest("created_at")
+
+
+def change(user: User, **columns: Any) -> None:
+    """Past the services."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("select accounts_unguarded('a test')")
+        User.objects.filter(pk=user.pk).update(**columns)
