@@ -46,14 +46,28 @@ def started(parts: Stack, *, name: str, port: int, out: TextIO | TextIOBase) -> 
 
     `name` is the stack's; what the processes print goes to `out`.
     """
-    env = {**_defaults(port), **os.environ, **parts.environ, "PORT": str(port)}
+    env = environment(parts, port)
     for command in (["migrate", "--no-input"], ["kafka", "topics", "create"]):
-        _manage(command, env=env, out=out)
+        manage(command, env=env, out=out)
     with Processes(out=out) as processes:
         for process, argv in _commands(name).items():
             processes.start(process, argv, env=env)
         _wait_until_ready(port, processes)
         yield processes
+
+
+def environment(parts: Stack, port: int) -> dict[str, str]:
+    """What the application's processes, and its commands, are started with."""
+    return {**_defaults(port), **os.environ, **parts.environ, "PORT": str(port)}
+
+
+def manage(arguments: list[str], *, env: Mapping[str, str], out: TextIO | TextIOBase) -> None:
+    """Run a command of manage.py to its end. Raises DevstackError with what it said when it fails."""
+    command = bound([_PYTHON, "manage.py", *arguments], signal.SIGTERM)
+    ended = subprocess.run(command, cwd=CHECKOUT, env=env, stdout=PIPE, stderr=STDOUT, text=True, check=False)
+    if ended.returncode:
+        raise DevstackError(f"manage.py {' '.join(arguments)} failed:\n{ended.stdout}")
+    out.write(ended.stdout)
 
 
 def _commands(name: str) -> dict[str, list[str]]:
@@ -89,14 +103,6 @@ def _defaults(port: int) -> dict[str, str]:
         "KAFKA_CONSUMER_FROM": "earliest",
         "PYTHONUNBUFFERED": "1",
     }
-
-
-def _manage(arguments: list[str], *, env: Mapping[str, str], out: TextIO | TextIOBase) -> None:
-    command = bound([_PYTHON, "manage.py", *arguments], signal.SIGTERM)
-    ended = subprocess.run(command, cwd=CHECKOUT, env=env, stdout=PIPE, stderr=STDOUT, text=True, check=False)
-    if ended.returncode:
-        raise DevstackError(f"manage.py {' '.join(arguments)} failed:\n{ended.stdout}")
-    out.write(ended.stdout)
 
 
 def _wait_until_ready(port: int, processes: Processes) -> None:
