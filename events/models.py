@@ -1,7 +1,7 @@
 """The tables of this app: columns and constraints, no behaviour.
 
 `outbox.store`, `outbox.operator_store`, `outbox.partitions`, `inbox.store` and `inbox.operator_store` hold every
-statement that writes them; the commands, the admin, `doctor` and `testing` read on their own.
+statement that writes them; the commands, the admin, `doctor`, `history` and `testing` read on their own.
 """
 
 from uuid import UUID

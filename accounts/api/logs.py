@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
@@ -77,10 +78,7 @@ class LoginLogView(Endpoint):
     @extend_schema(operation_id="get_login_log", parameters=[LoginLogParameters], responses=LoginLogPage)
     def get(self, request: Request) -> Response:
         """The newest first."""
-        found = _between(selectors.login_log_of(session_of(request).user_id), vars(self.query))
-        if self.query.outcome:
-            found = found.filter(outcome=self.query.outcome)
-        return page_of(request, self.query, found, by=["at", "id"], answer=lambda row: LoginRecordAnswer(row).data)
+        return login_log_page(request, self.query, session_of(request).user_id)
 
 
 class SecurityLogView(Endpoint):
@@ -91,8 +89,28 @@ class SecurityLogView(Endpoint):
     @extend_schema(operation_id="get_security_log", parameters=[LogParameters], responses=SecurityLogPage)
     def get(self, request: Request) -> Response:
         """The newest first."""
-        found = _between(selectors.security_log_of(session_of(request).user_id), vars(self.query))
-        return page_of(request, self.query, found, by=["at", "id"], answer=lambda row: SecurityRecordAnswer(row).data)
+        return security_log_page(request, self.query, session_of(request).user_id)
+
+
+def login_log_page(request: Request, query: Any, user_id: UUID) -> Response:
+    """Sign-ins of this user, the newest first."""
+    found = _between(selectors.login_log_of(user_id), vars(query))
+    if query.outcome:
+        found = found.filter(outcome=query.outcome)
+    return _log_page(request, query, found, LoginRecordAnswer)
+
+
+def security_log_page(
+    request: Request, query: Any, user_id: UUID, answer: type[SecurityRecordAnswer] = SecurityRecordAnswer
+) -> Response:
+    """The security log of this user, the newest first."""
+    return _log_page(request, query, _between(selectors.security_log_of(user_id), vars(query)), answer)
+
+
+def _log_page(
+    request: Request, query: Any, rows: QuerySet[Any], answer: type[serializers.ModelSerializer[Any]]
+) -> Response:
+    return page_of(request, query, rows, by=["-at", "-id"], answers=lambda page: [answer(row).data for row in page])
 
 
 def _between(rows: QuerySet[Any], query: Mapping[str, Any]) -> QuerySet[Any]:

@@ -20,6 +20,8 @@ from accounts.errors import FieldRefused
 
 PAGE_SIZE, PAGE_SIZE_MOST = 25, 100
 _PAGE_SIZE = re.compile(r"[1-9][0-9]?|100")
+# The parameters that say nothing of which rows are listed.
+_OF_THE_PAGE = ("cursor", "page_size", "count")
 
 
 class PageSize(serializers.IntegerField):
@@ -39,26 +41,49 @@ class PageParameters(NoParameters):
     cursor = Text(default=None)
 
 
-def page_of(
-    request: Request, query: Any, rows: QuerySet[Any], *, by: Sequence[str], answer: Callable[[Any], Any]
-) -> Response:
-    """The page that `query` asks for, newest first by the fields of `by`, the last of which is unique.
+class ParameterBoolean(serializers.BooleanField):
+    """True or false in a query string, by these very words."""
 
-    Each row is answered with `answer`. Raises InputRefused for a cursor that is not of this list.
+    def to_internal_value(self, data: Any) -> bool:
+        """Raises FieldRefused."""
+        if data not in ("true", "false"):
+            raise FieldRefused("invalid_type", "Must be true or false.")
+        return bool(data == "true")
+
+
+class CountedParameters(PageParameters):
+    """And whether to count the rows of all pages, which takes longer than a page."""
+
+    count = ParameterBoolean(default=False)
+
+
+def page_of(
+    request: Request,
+    query: Any,
+    rows: QuerySet[Any],
+    *,
+    by: Sequence[str],
+    answers: Callable[[Sequence[Any]], Sequence[Any]],
+) -> Response:
+    """The page that `query` asks for, in the order of the fields of `by`, the last of which is unique.
+
+    A `-` before each of them has the order fall. All of the page's rows are answered by `answers` at once; where
+    `query` has a true `count`, the page has the number of all rows. Raises InputRefused for a cursor that is not of
+    this list.
     """
     scope = _scope(request, query)
     last = _read(query.cursor, scope)
-    if last is not None:
-        rows = rows.filter(_after(by, last))
-    found = list(rows.order_by(*(f"-{name}" for name in by))[: query.page_size + 1])
+    found = list((rows.filter(_after(by, last)) if last else rows).order_by(*by)[: query.page_size + 1])
     items, more = found[: query.page_size], len(found) > query.page_size
     cursor = signing.dumps(_place(items[-1], by), salt=scope) if more else None
-    headers = {"Link": f'<{_address(request, cursor)}>; rel="next"'} if cursor else {}
-    return Response({"items": [answer(row) for row in items], "next": cursor}, headers=headers)
+    page: dict[str, Any] = {"items": answers(items), "next": cursor}
+    if getattr(query, "count", False):
+        page["count"] = rows.count()
+    return Response(page, headers={"Link": f'<{_address(request, cursor)}>; rel="next"'} if cursor else {})
 
 
 def _scope(request: Request, query: Any) -> str:
-    filters = {name: str(value) for name, value in vars(query).items() if name not in ("cursor", "page_size")}
+    filters = {name: str(value) for name, value in vars(query).items() if name not in _OF_THE_PAGE}
     return json.dumps(["accounts.page", request.path, str(request.user.pk), filters], sort_keys=True)
 
 
@@ -74,7 +99,7 @@ def _read(cursor: str | None, scope: str) -> list[str] | None:
 
 
 def _place(row: Model, by: Sequence[str]) -> list[str]:
-    return [_told(getattr(row, name)) for name in by]
+    return [_told(getattr(row, name.removeprefix("-"))) for name in by]
 
 
 def _told(value: Any) -> str:
@@ -83,10 +108,12 @@ def _told(value: Any) -> str:
 
 def _after(by: Sequence[str], last: Sequence[str]) -> Q:
     """Those behind `last`. The first condition is one that an index answers."""
+    name, behind = by[0].removeprefix("-"), "lt" if by[0].startswith("-") else "gt"
+    further = Q(**{f"{name}__{behind}": last[0]})
     if len(by) == 1:
-        return Q(**{f"{by[0]}__lt": last[0]})
-    same = Q(**{by[0]: last[0]}) & _after(by[1:], last[1:])
-    return Q(**{f"{by[0]}__lte": last[0]}) & (Q(**{f"{by[0]}__lt": last[0]}) | same)
+        return further
+    same = Q(**{name: last[0]}) & _after(by[1:], last[1:])
+    return Q(**{f"{name}__{behind}e": last[0]}) & (further | same)
 
 
 def _address(request: Request, cursor: str) -> str:

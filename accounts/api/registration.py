@@ -1,12 +1,10 @@
 """POST /users/register. On to `services.registration`."""
 
-import json
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from django.utils import timezone
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -15,13 +13,11 @@ from accounts.api import inputs
 from accounts.api.answers import TokenAnswer, token_answer
 from accounts.api.client import client_of
 from accounts.api.endpoint import PublicEndpoint
-from accounts.api.inputs import FieldError, InputRefused
+from accounts.api.idempotency import IDEMPOTENCY_KEY, request_key_of
+from accounts.api.inputs import FieldError
 from accounts.conf import AccountsSettings
 from accounts.errors import FieldRefused
-from accounts.services.idempotency import RequestKey
 from accounts.services.registration import NewUser, register, request_registration
-
-_KEY = re.compile(r"[!-~]{8,255}")
 
 
 class RegisterInput(inputs.StrictInput):
@@ -48,12 +44,12 @@ class RegisterView(PublicEndpoint):
     @extend_schema(
         operation_id="register",
         request=RegisterInput,
-        parameters=[OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)],
+        parameters=[IDEMPOTENCY_KEY],
         responses={201: TokenAnswer, 202: OpenApiResponse(description="The rest goes by mail (hidden mode).")},
     )
     def post(self, request: Request) -> Response:
         """Make the account and sign in with it; where addresses are not to be revealed, take note of it."""
-        body, now, key = RegisterInput.parse(request), timezone.now(), _key_of(request)
+        body, now, key = RegisterInput.parse(request), timezone.now(), request_key_of(request, "register")
         new = NewUser(username=body.username, email=body.email, display_name=body.display_name, locale=body.locale)
         wanted = {"new": new, "password": body.password, "client": client_of(request), "key": key, "now": now}
         if not AccountsSettings.current().registration_reveals_email:
@@ -62,14 +58,3 @@ class RegisterView(PublicEndpoint):
         answer = token_answer(register(**wanted), now=now, status=201)
         answer["Location"] = "/api/v1/users/me"
         return answer
-
-
-def _key_of(request: Request) -> RequestKey | None:
-    """What is kept of the Idempotency-Key and the body. Raises InputRefused."""
-    key = request.headers.get("Idempotency-Key")
-    if key is None:
-        return None
-    if not _KEY.fullmatch(key):
-        told = "8 to 255 visible ASCII characters."
-        raise InputRefused([FieldError("Idempotency-Key", "invalid_idempotency_key", told, member="header")])
-    return RequestKey.of(key, "register", json.dumps(request.data, sort_keys=True))

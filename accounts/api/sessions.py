@@ -102,10 +102,7 @@ class SessionsView(Endpoint):
     @extend_schema(operation_id="list_sessions", parameters=[PageParameters], responses=SessionPage)
     def get(self, request: Request) -> Response:
         """Open sessions, the newest first."""
-        found = selectors.open_sessions_of(session_of(request).user_id, now=timezone.now())
-        return page_of(
-            request, self.query, found, by=["id"], answer=lambda session: _told(session, session_of(request))
-        )
+        return session_page(request, self.query, session_of(request).user_id)
 
     @extend_schema(operation_id="end_other_sessions", request=None, responses={204: None})
     def delete(self, request: Request) -> Response:
@@ -124,6 +121,12 @@ class SessionView(Endpoint):
         """End it."""
         sessions.end_one(user_id=session_of(request).user_id, session_id=session_id, now=timezone.now())
         return Response(status=204)
+
+
+def session_page(request: Request, query: Any, user_id: UUID) -> Response:
+    """Open sessions of this user, the newest first."""
+    found, current = selectors.open_sessions_of(user_id, now=timezone.now()), session_of(request)
+    return page_of(request, query, found, by=["-id"], answers=lambda page: [_told(one, current) for one in page])
 
 
 def _named(refresh_token: str | None, request: Request) -> tuple[UUID, UUID]:

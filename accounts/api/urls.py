@@ -3,6 +3,18 @@
 from django.urls import path
 
 from accounts.api.addresses import ChangeEmailView, ConfirmEmailView, ResendView, UndoEmailView, VerifyEmailView
+from accounts.api.administration import UsersView, UserView
+from accounts.api.administration_events import UserEventsView
+from accounts.api.administration_lifecycle import (
+    DeleteView,
+    ReactivateView,
+    RestoreUserView,
+    SendResetView,
+    SuspendView,
+    UnlockView,
+)
+from accounts.api.administration_logs import UserLoginLogView, UserSecurityLogView
+from accounts.api.administration_sessions import UserSessionsView, UserSessionView
 from accounts.api.lifecycle import RestoreView
 from accounts.api.logs import LoginLogView, SecurityLogView
 from accounts.api.password_policy import PasswordPolicyView
@@ -37,4 +49,17 @@ urlpatterns = [
     path("users/me/login-log", LoginLogView.as_view(), name="login-log"),
     path("users/me/security-log", SecurityLogView.as_view(), name="security-log"),
     path("users/<uuid:user_id>/profile", ProfileView.as_view(), name="profile"),
+    path("admin/users", UsersView.as_view(), name="admin-users"),
+    path("admin/users/<uuid:user_id>", UserView.as_view(), name="admin-user"),
+    path("admin/users/<uuid:user_id>/suspend", SuspendView.as_view(), name="suspend-user"),
+    path("admin/users/<uuid:user_id>/reactivate", ReactivateView.as_view(), name="reactivate-user"),
+    path("admin/users/<uuid:user_id>/delete", DeleteView.as_view(), name="delete-user"),
+    path("admin/users/<uuid:user_id>/restore", RestoreUserView.as_view(), name="restore-user"),
+    path("admin/users/<uuid:user_id>/unlock", UnlockView.as_view(), name="unlock-user"),
+    path("admin/users/<uuid:user_id>/password-reset", SendResetView.as_view(), name="send-password-reset"),
+    path("admin/users/<uuid:user_id>/sessions", UserSessionsView.as_view(), name="user-sessions"),
+    path("admin/users/<uuid:user_id>/sessions/<uuid:session_id>", UserSessionView.as_view(), name="user-session"),
+    path("admin/users/<uuid:user_id>/login-log", UserLoginLogView.as_view(), name="user-login-log"),
+    path("admin/users/<uuid:user_id>/security-log", UserSecurityLogView.as_view(), name="user-security-log"),
+    path("admin/users/<uuid:user_id>/events", UserEventsView.as_view(), name="user-events"),
 ]
