@@ -11,7 +11,8 @@ from django.contrib.admin.models import LogEntry
 from django.db import connection
 
 from accounts import passwords
-from accounts.models import LastLogin, LoginRecord, OutsideCall, SecurityRecord, Session, User, UserSettings
+from accounts.models import LastLogin, LoginRecord, SecurityRecord, Session, User, UserSettings
+from accounts.outside import calls
 from accounts.projections import profile_cache
 from events import erasure
 
@@ -44,7 +45,7 @@ def _clear_what_belongs_to(user: User) -> None:
     LastLogin.objects.filter(user_id=user.pk).delete()
     LoginRecord.objects.filter(user_id=user.pk).update(ip=None, network="", device="")
     SecurityRecord.objects.filter(user_id=user.pk).update(ip=None, device="")
-    OutsideCall.objects.filter(user_id=user.pk).update(facts={}, email="")
+    calls.forget(user.pk)
     # The admin keeps the name of what was changed there.
     LogEntry.objects.filter(content_type__app_label="accounts", object_id=str(user.pk)).update(object_repr=NOBODY)
     user.groups.clear()

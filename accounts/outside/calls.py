@@ -87,6 +87,13 @@ def give_up(call: OutsideCall, *, error: str) -> None:
     _mine(call).update(failed_at=Now(), error=error, email="")
 
 
+def forget(user_id: UUID) -> None:
+    """Nothing is owed to this user any more, and of what was nothing is kept that tells of them."""
+    of_user = OutsideCall.objects.filter(user_id=user_id)
+    of_user.filter(settled_at=None, failed_at=None).update(settled_at=Now(), error="the user is gone")
+    of_user.update(facts={}, email="")
+
+
 def _mine(call: OutsideCall) -> QuerySet[OutsideCall]:
     # Once the lease is over, what comes of the call is for its next taker to say.
     return OutsideCall.objects.filter(pk=call.pk, next_attempt_at=call.next_attempt_at, settled_at=None, failed_at=None)
