@@ -9,10 +9,10 @@ from drf_spectacular.generators import SchemaGenerator
 
 from accounts.api.problems import KINDS
 
-OPERATIONS = 19
+OPERATIONS = 43
 PUBLIC = (
     "register", "login", "refresh", "logout", "email/verify", "email/verify/resend", "password/reset",
-    "password/reset/confirm", "password/policy",
+    "password/reset/confirm", "password/policy", "restore", "email/change/confirm", "email/change/undo",
 )  # fmt: skip
 FILE = Path(__file__).parents[2] / "docs/openapi.json"
 
