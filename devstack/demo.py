@@ -190,6 +190,10 @@ class Demo:
         if found["n"]:
             raise NotSeen("the outbox still has her address")
         self._hop("outbox", sent, time.time(), "her events are there, without name and address")
+        cache = redis.Redis.from_url(self.parts.environ["REDIS_URL"])
+        if cache.hget(f"usercenter:profile:{self.user_id}", "profile"):
+            raise NotSeen("the cache still has her profile")
+        self._hop("cache", sent, time.time(), "a tombstone, no profile")
 
     def read_profile(self) -> None:
         """The first read puts the profile into the cache."""
