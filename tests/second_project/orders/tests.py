@@ -9,6 +9,7 @@ from events.routing import Delivery, Routes, on
 from events.testing import captured_events, deliver, deliver_pending
 
 from orders import batches
+from orders.erasure import forget_customer
 from orders.event_types import OrderPlaced
 from orders.models import DaySales, Order
 from orders.services import place_order
@@ -56,3 +57,14 @@ class AnotherTableOfRoutes(TestCase):
         with self.assertRaisesMessage(Permanent, "no"):
             deliver(PLACED, routes=Routes(on(OrderPlaced, refuse, name="refuse")))
         assert not Order.objects.exists()
+
+
+class ACustomerIsForgotten(TestCase):
+    def test_by_the_events_too_which_count_as_before(self) -> None:
+        with captured_events() as events:
+            order = place_order(email="ann@example.com", cents=1_000)
+            forget_customer(order.id)
+        deliver_pending()
+
+        assert events == [OrderPlaced(order_id=order.id, email=None, cents=1_000, placed_at=order.placed_at)]
+        assert DaySales.objects.get().orders == 1
