@@ -4,18 +4,35 @@ For `api`. Each list is read page by page along an index of the users table (`ap
 is read for all rows of a page at once.
 """
 
+import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.contrib.auth.models import Group
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Value
+from django.db.models.functions import Concat
 
 from accounts.models import LastLogin, OutsideCall, User
 from accounts.names import canonical_identifier, canonical_text
 from accounts.selectors import UserNotFound
+
+# By which columns a list may go; a `-` has the order fall. No two users have one username.
+ORDERINGS = {
+    "created_at": ["created_at", "id"],
+    "-created_at": ["-created_at", "-id"],
+    "username": ["username_canonical"],
+    "-username": ["-username_canonical"],
+}
+# The same, where no index goes that way: PostgreSQL has to find all rows and sort them.
+_SORTED = {
+    "created_at": ("created_sorted", F("created_at") + timedelta()),
+    "username_canonical": ("username_sorted", Concat(F("username_canonical"), Value(""))),
+}
+# So many are found and sorted in about 0.1 s.
+SORTED_MOST = 50_000
 
 # Where the id ends in an idempotency key of a delivery: `<event id>/<handler>…`.
 _EVENT_ID_LENGTH = 36
@@ -48,6 +65,21 @@ def users(filters: Filters) -> QuerySet[User]:
         members = User.groups.through.objects.filter(user_id=OuterRef("pk"), group_id=filters.group.pk)
         found = found.filter(Exists(members))
     return found
+
+
+def ordered(filters: Filters, ordering: str) -> tuple[QuerySet[User], Sequence[str]]:
+    """Those users, and the columns by which a page of them goes, for one of ORDERINGS.
+
+    Names that begin alike stand together, and such users often came together; so did a group's. No planner knows that:
+    it would go along the order's index and pass all others before it finds them. So they are found first, and sorted:
+    always by name, and by time unless they are so many that some are soon found.
+    """
+    found, by = users(filters), ORDERINGS[ordering]
+    by_name = filters.search is not None and ordering.endswith("username")
+    if by_name or ((filters.search or filters.group) and _guessed(found) <= SORTED_MOST):
+        found = found.annotate(**dict(_SORTED.values()))
+        by = [_sorted(name) for name in by]
+    return found, by
 
 
 def user_with_id(user_id: UUID) -> User:
@@ -86,6 +118,17 @@ def calls_of(event_ids: Sequence[UUID]) -> Mapping[UUID, Sequence[OutsideCall]]:
     for call in OutsideCall.objects.filter(Q(*of_one, _connector=Q.OR)).order_by("id"):
         found[UUID(call.key[:_EVENT_ID_LENGTH])].append(call)
     return found
+
+
+def _sorted(column: str) -> str:
+    name = column.removeprefix("-")
+    return f"{'-' if column.startswith('-') else ''}{_SORTED[name][0] if name in _SORTED else name}"
+
+
+def _guessed(rows: QuerySet[User]) -> int:
+    """How many they are about, as the planner has it: counting takes as long as sorting."""
+    [told] = json.loads(rows.order_by().explain(format="json"))
+    return int(told["Plan"]["Plan Rows"])
 
 
 def _columns(filters: Filters) -> Q:

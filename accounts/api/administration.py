@@ -24,14 +24,6 @@ from accounts.names import EMAIL_MOST
 from accounts.services.administration import change_user
 from accounts.services.registration import NewUser, create_by_staff
 
-# By which columns a list goes; each name of `ordering` may have a `-`. No two users have one username.
-ORDERINGS = {
-    "created_at": ["created_at", "id"],
-    "-created_at": ["-created_at", "-id"],
-    "username": ["username_canonical"],
-    "-username": ["-username_canonical"],
-}
-
 
 class SearchField(inputs.Text):
     """How a name begins."""
@@ -78,7 +70,7 @@ class UserParameters(CountedParameters):
     created_to = inputs.MomentField(default=None)
     last_login_before = inputs.MomentField(default=None, help_text="Of those who have signed in at all.")
     group = GroupField(default=None)
-    ordering = serializers.ChoiceField(list(ORDERINGS), default="-created_at")
+    ordering = serializers.ChoiceField(list(selection.ORDERINGS), default="-created_at")
 
 
 class CreateUserInput(inputs.StrictInput):
@@ -113,8 +105,8 @@ class UsersView(AdminEndpoint):
     def get(self, request: Request) -> Response:
         """Page by page, however many there are."""
         wanted = {name: value for name, value in vars(self.query).items() if name in _FILTERS}
-        found = selection.users(selection.Filters(**wanted))
-        return page_of(request, self.query, found, by=ORDERINGS[self.query.ordering], answers=told_to_staff)
+        found, by = selection.ordered(selection.Filters(**wanted), self.query.ordering)
+        return page_of(request, self.query, found, by=by, answers=told_to_staff)
 
     @extend_schema(
         operation_id="create_user",
