@@ -27,6 +27,7 @@ class Mailbox:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._before = set(folder.glob("*.eml"))
+        self._known = dict[Path, EmailMessage]()
 
     def files(self) -> list[Path]:
         """One a mail, the oldest first."""
@@ -34,7 +35,13 @@ class Mailbox:
 
     def mails(self) -> list[EmailMessage]:
         """`X-Envelope-To` says whom each was really for."""
-        return [message_from_bytes(file.read_bytes(), policy=policy.default) for file in self.files()]
+        return [self._read(file) for file in self.files()]
+
+    def _read(self, file: Path) -> EmailMessage:
+        # A file is whole once it is there, and stays as it is: who waits for a mail asks many times.
+        if file not in self._known:
+            self._known[file] = message_from_bytes(file.read_bytes(), policy=policy.default)
+        return self._known[file]
 
 
 def text_of(mail: EmailMessage) -> str:
