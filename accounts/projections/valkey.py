@@ -32,12 +32,15 @@ class _Outage:
         self._look_at = 0.0
 
     def begin(self) -> None:
+        """Somebody waited in vain."""
         self._look_at = time.monotonic() + QUIET_S
 
     def end(self) -> None:
+        """Somebody had an answer."""
         self._look_at = 0.0
 
     def is_to_be_left_alone(self) -> bool:
+        """Whether a reader goes to the database at once; who is told no looks for the others."""
         if not self._look_at:
             return False
         now = time.monotonic()
@@ -57,7 +60,7 @@ def asking() -> Iterator[redis.Redis]:
     try:
         yield _client()
     except redis.RedisError as error:
-        # Of an answer that refuses, others do not have to be afraid.
+        # A refusal (out of memory, another kind of value) came in time: nobody else waits for one.
         if isinstance(error, redis.ConnectionError | redis.TimeoutError):
             _outage.begin()
         observe.record_cache(away=True, error=error)

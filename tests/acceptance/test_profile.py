@@ -11,6 +11,7 @@ from django.db import connection
 from accounts.projections import profile_cache
 from devstack import Stack
 from tests.acceptance.web import Call, Web, bearer
+from tests.waiting import wait_for
 
 
 @pytest.fixture
@@ -18,6 +19,21 @@ def cache() -> Iterator[redis.Redis]:
     client = redis.Redis.from_url(os.environ["REDIS_URL"], decode_responses=True)
     yield client
     client.close()
+
+
+@pytest.fixture(autouse=True)
+def _cache_is_asked(web: Web) -> None:
+    """A test before may have taken it away, and for a moment its readers leave it alone."""
+
+    def is_back() -> bool:
+        log = web.log.read_text()
+        if log.count('"cache away"') == log.count('"cache back"'):
+            return True
+        user = web.register()
+        web.race([Call("GET", profile_of(user["user"]["id"]), headers=bearer(user["token"]))] * 16)
+        return False
+
+    wait_for(is_back)
 
 
 def profile_of(user_id: str) -> str:
@@ -99,12 +115,14 @@ def test_a_crowd_before_a_cold_profile_is_one_look_at_the_database(
 ) -> None:
     user, reader = web.register()["user"], web.register()
     before = len(statements())
+    web.cache.delay(0.05)
 
     answers = web.race([Call("GET", profile_of(user["id"]), headers=bearer(reader["token"]))] * 200)
 
+    web.cache.heal()
     assert {(answer.status, answer.json["version"]) for answer in answers} == {(200, 1)}
     reads = [line for line in statements()[before:] if 'FROM "accounts_user"' in line and UUID(user["id"]).hex in line]
-    assert 1 <= len(reads) <= 10
+    assert 1 <= len(reads) <= 5
 
 
 def test_a_crowd_is_answered_while_the_cache_is_silent(web: Web) -> None:
