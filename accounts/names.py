@@ -1,15 +1,17 @@
-"""What counts as one name: the rules and canonical forms of usernames, e-mail addresses and display names.
+"""What counts as one name: the rules and canonical forms of usernames, e-mail addresses and what else is typed.
 
-Used by every door that takes a name (the API's inputs, `createsuperuser`, the admin's sign-in). The unique columns
+Used by every door that takes a name (the API's inputs, the commands, the admin and its sign-in). The unique columns
 hold the canonical forms, so two spellings of one name are one name. Pure.
 Sources: UTS 39 (one script a name), UAX 31 table 5 (scripts in use), RFC 8265 (width and case), RFC 5321.
 """
 
 import unicodedata
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from zoneinfo import available_timezones
 
 import regex
+from django.utils.dateparse import parse_datetime
 from email_validator import EmailNotValidError, validate_email
 
 from accounts.errors import FieldRefused
@@ -143,6 +145,19 @@ def parse_reason(typed: str) -> str:
     if not typed.strip():
         raise FieldRefused("blank", "This field may not be blank.")
     return typed.strip()
+
+
+def parse_moment(typed: str) -> datetime:
+    """A moment as RFC 3339 has it, with its offset; in UTC. Raises FieldRefused."""
+    try:
+        moment = parse_datetime(typed)
+        # In UTC, where the year 0 or 10000 is none that could be looked for.
+        in_utc = moment.astimezone(UTC) if moment and moment.tzinfo else None
+    except (ValueError, OverflowError):
+        in_utc = None
+    if in_utc is None:
+        raise FieldRefused("invalid_time", "A time such as 2026-11-28T09:00:00Z.")
+    return in_utc
 
 
 def canonical_identifier(typed: str) -> str | None:

@@ -2,7 +2,9 @@
 
 from django.conf import settings
 from django.contrib import admin
+from django.http import Http404
 from django.urls import include, path, re_path
+from django.views.defaults import page_not_found
 
 from accounts.api.jwks import jwks
 from usercenter.health import healthz, metrics, no_such_thing, readyz
@@ -11,6 +13,8 @@ urlpatterns = [
     path("api/v1/", include("accounts.api.urls")),
     *([path("api/v1/", include("usercenter.api_docs"))] if settings.API_DOCS else []),
     path(".well-known/jwks.json", jwks),
+    # Django's own page would set a password past the services; the API, a mailed link or `changepassword` does it.
+    re_path(r"^admin/password_change/", page_not_found, {"exception": Http404()}),
     path("admin/", admin.site.urls),
     path("healthz", healthz),
     path("readyz", readyz),

@@ -8,11 +8,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from types import SimpleNamespace
 from typing import Any
 
-from django.utils.dateparse import parse_datetime
 from rest_framework import serializers
 from rest_framework.fields import SkipField, empty
 from rest_framework.request import Request
@@ -201,15 +200,7 @@ class MomentField(serializers.DateTimeField):
 
     def to_internal_value(self, value: Any) -> datetime:
         """Raises FieldRefused."""
-        try:
-            moment = parse_datetime(value) if isinstance(value, str) else None
-            # In UTC, where the year 0 or 10000 is none that could be looked for.
-            in_utc = moment.astimezone(UTC) if moment and moment.tzinfo else None
-        except (ValueError, OverflowError):
-            in_utc = None
-        if in_utc is None:
-            raise FieldRefused("invalid_time", "A time such as 2026-11-28T09:00:00Z.")
-        return in_utc
+        return names.parse_moment(value if isinstance(value, str) else "")
 
 
 class NewPasswordField(Text):

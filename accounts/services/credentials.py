@@ -82,6 +82,16 @@ def refuse_to_sign_in(user: User, client: Client, now: datetime) -> None:
         raise
 
 
+def refuse_unless_staff(user: User, client: Client, now: datetime) -> None:
+    """Raises InvalidCredentials for who may not enter the admin, with a row in the login log.
+
+    Nobody learns there that the password was right, not even by counts that begin anew.
+    """
+    if not (user.is_active and user.is_staff):
+        _record_failure(user, _account_of(user), LoginRecord.Reason.NOT_ACTIVE, client, now)
+        raise InvalidCredentials
+
+
 def refuse_unverified(user: User) -> None:
     """Raises InvalidCredentials where registration reveals no address and nobody has shown this one to be theirs.
 

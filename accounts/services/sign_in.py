@@ -1,21 +1,26 @@
 """Signing in with a name and a password, and saying it again within a session.
 
-Called by `api.sign_in`. The event goes on in `events.outbox.relay`; `routes` says what a sign-in leads to.
+Called by `api.sign_in` and `admin_sign_in`. The event goes on in `events.outbox.relay`; `routes` says what a sign-in
+leads to.
 """
 
 from datetime import datetime
+
+from uuid_utils.compat import uuid7
 
 from accounts import passwords
 from accounts.event_types import UserLoggedIn
 from accounts.models import Session, User
 from accounts.models.session import Client
 from accounts.services.credentials import (
+    InvalidCredentials,
     authenticate,
     authenticate_again,
     forget_failures,
     locked_as_verified,
     refuse_to_sign_in,
     refuse_unless_active,
+    refuse_unless_staff,
 )
 from accounts.services.opening import OpenSession, open_session
 from accounts.services.transactions import in_transaction
@@ -31,8 +36,17 @@ def sign_in(*, identifier: str, password: str, client: Client, now: datetime) ->
     # Verifying and hashing take long: no transaction and no lock is open meanwhile.
     known = authenticate(identifier=identifier, password=password, client=client, now=now)
     refuse_to_sign_in(known, client, now)
-    newer_hash = passwords.hashed(password) if passwords.needs_upgrade(known.password) else None
-    return _sign_in(known, newer_hash, client, now)
+    return _sign_in(known, _newer_hash(known, password), client, now)
+
+
+def sign_in_staff(*, identifier: str, password: str, client: Client, now: datetime) -> User:
+    """Who may enter the admin, where Django opens a session of its own. Publishes user.logged_in.
+
+    Raises InvalidCredentials, also for who is barred or no staff; RateLimited.
+    """
+    known = authenticate(identifier=identifier, password=password, client=client, now=now)
+    refuse_unless_staff(known, client, now)
+    return _sign_in_staff(known, _newer_hash(known, password), client, now)
 
 
 def reauthenticate(*, session: Session, password: str, client: Client, now: datetime) -> Session:
@@ -46,16 +60,40 @@ def reauthenticate(*, session: Session, password: str, client: Client, now: date
 
 @in_transaction
 def _sign_in(known: User, newer_hash: str | None, client: Client, now: datetime) -> OpenSession:
-    user = locked_as_verified(known)
+    user = _verified(known, newer_hash)
     refuse_unless_active(user)
-    if newer_hash:
-        # A hash alone is no change of the user: this sign-in's event stands for it, and the version stays.
-        user.password = newer_hash
-        user.save(update_fields=["password"])
     opened = open_session(user, client, now)
     forget_failures(user, client)
     publish(UserLoggedIn.of(opened.session), actor=Actor("user", str(user.id)))
     return opened
+
+
+@in_transaction
+def _sign_in_staff(known: User, newer_hash: str | None, client: Client, now: datetime) -> User:
+    user = _verified(known, newer_hash)
+    if not (user.is_active and user.is_staff):
+        raise InvalidCredentials
+    forget_failures(user, client)
+    # The id names no session of the API: what hears of sign-ins hears of this one too.
+    signed_in = UserLoggedIn(
+        user_id=user.pk, version=user.version, session_id=uuid7(), at=now, device=client.device, ip=client.ip
+    )
+    publish(signed_in, actor=Actor("user", str(user.id)))
+    return user
+
+
+def _newer_hash(known: User, password: str) -> str | None:
+    return passwords.hashed(password) if passwords.needs_upgrade(known.password) else None
+
+
+def _verified(known: User, newer_hash: str | None) -> User:
+    """The user, locked, with the hash in today's parameters."""
+    user = locked_as_verified(known)
+    if newer_hash:
+        # A hash alone is no change of the user: this sign-in's event stands for it, and the version stays.
+        user.password = newer_hash
+        user.save(update_fields=["password"])
+    return user
 
 
 @in_transaction

@@ -57,11 +57,16 @@ def refuse_to_grant(groups: Collection[Group], *, by: User | None) -> None:
         raise NotAllowed
 
 
+def may_change(by: User, user: User) -> bool:
+    """Not oneself, nor a superuser unless being one."""
+    return by.pk != user.pk and (by.is_superuser or not user.is_superuser)
+
+
 def _allowed(found: Collection[User], user_id: UUID, by: User | None) -> User:
     user = next((one for one in found if one.pk == user_id), None)
     if user is None or user.status == User.Status.DELETED:
         raise UserNotFound
-    if by and (by.pk == user.pk or (user.is_superuser and not by.is_superuser)):
+    if by and not may_change(by, user):
         raise NotAllowed
     return user
 

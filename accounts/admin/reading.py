@@ -1,7 +1,4 @@
-"""The admin's pages: users and what belongs to them, to look at.
-
-Nothing can be added, changed or deleted here: a user changes by a service, which publishes the event.
-"""
+"""The admin's pages of what belongs to users, to look at: sessions, logs, what is owed to the outside."""
 
 from typing import Any
 
@@ -15,7 +12,6 @@ from accounts.models import (
     SecurityRecord,
     Session,
     UnguardedChange,
-    User,
     UserSettings,
 )
 
@@ -39,17 +35,6 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # it takes no 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Never."""
         return False
-
-
-@admin.register(User)
-class UserAdmin(ReadOnlyAdmin):
-    """Users, without their password's hash."""
-
-    list_display = ["username", "email", "status", "is_staff", "created_at", "version"]
-    list_filter = ["status", "is_staff", "email_verified"]
-    search_fields = ["username_canonical__startswith", "email_canonical__startswith"]
-    ordering = ["-id"]
-    exclude = ["password"]
 
 
 @admin.register(Session)
