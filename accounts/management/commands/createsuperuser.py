@@ -4,7 +4,6 @@ Asks for what is missing; with --noinput it takes what the options and DJANGO_SU
 missing. The same rules as in the API hold, but an operator may take a reserved name such as `admin`.
 """
 
-import getpass
 import os
 from collections.abc import Callable
 from typing import Any
@@ -12,8 +11,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from accounts import names, passwords
+from accounts import names
 from accounts.errors import FieldRefused
+from accounts.management import asking
 from accounts.services.changes import EmailTaken, UsernameTaken
 from accounts.services.registration import NewUser, create_superuser
 
@@ -26,10 +26,10 @@ class Command(BaseCommand):
     requires_migrations_checks = True
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """The names; the password is never an argument, which other users of the machine could read."""
+        """The names."""
         parser.add_argument("--username", default=os.environ.get("DJANGO_SUPERUSER_USERNAME"))
         parser.add_argument("--email", default=os.environ.get("DJANGO_SUPERUSER_EMAIL"))
-        parser.add_argument("--noinput", "--no-input", action="store_false", dest="interactive", help="ask nothing")
+        asking.add_noinput(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Ask, check, make."""
@@ -38,13 +38,9 @@ class Command(BaseCommand):
             username=_parsed("username", options["username"], names.parse_username, asks=asks),
             email=_parsed("email", options["email"], names.parse_email, asks=asks),
         )
-        password = _asked_password() if asks else _given("password", os.environ.get("DJANGO_SUPERUSER_PASSWORD"))
+        password = asking.new_password([new.username.text, new.email.text], asks=asks)
         try:
-            passwords.refuse_weak(password)
-            passwords.refuse_personal(password, [new.username.text, new.email.text])
             create_superuser(new=new, password=password, now=timezone.now())
-        except FieldRefused as refused:
-            raise CommandError(f"password: {refused.detail}") from None
         except UsernameTaken:
             raise CommandError("username: another user has it.") from None
         except EmailTaken:
@@ -53,22 +49,8 @@ class Command(BaseCommand):
 
 
 def _parsed(name: str, given: str | None, parse: Callable[[str], Any], *, asks: bool) -> Any:
-    typed = input(f"{name}: ") if asks and given is None else _given(name, given)
+    typed = input(f"{name}: ") if asks and given is None else asking.given(name, given)
     try:
         return parse(typed)
     except FieldRefused as refused:
         raise CommandError(f"{name}: {refused.detail}") from None
-
-
-def _given(name: str, value: str | None) -> str:
-    if not value:
-        option = "" if name == "password" else f"--{name} or "
-        raise CommandError(f"{name}: with --noinput, give {option}DJANGO_SUPERUSER_{name.upper()}.")
-    return value
-
-
-def _asked_password() -> str:
-    password = getpass.getpass("password: ")
-    if password != getpass.getpass("password again: "):
-        raise CommandError("password: the two are not the same.")
-    return password
