@@ -6,9 +6,10 @@ nobody can tell any more whose it was; both names can be registered again. Topic
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from uuid import UUID
 
 from django.contrib.admin.models import LogEntry
-from django.db import connection
+from django.db import connection, transaction
 
 from accounts import passwords
 from accounts.models import LastLogin, LoginRecord, SecurityRecord, Session, User, UserSettings
@@ -32,6 +33,16 @@ def erase(user: User) -> None:
     profile_cache.forget(user.pk, user.version)
 
 
+def erase_late() -> None:
+    """What was set aside beside a clean-up, or after it, may still tell of the person: it is erased too."""
+    keys = erasure.keys_set_aside()
+    # Of a stranger's record the key may be anything.
+    ids = [key for key in keys if _is_id(key)]
+    for user_id in User.objects.filter(pk__in=ids, status=User.Status.DELETED).values_list("pk", flat=True):
+        with transaction.atomic():
+            erasure.erase(str(user_id))
+
+
 def is_erased(user: User) -> bool:
     """Whether that was done."""
     return user.username.startswith(NOBODY)
@@ -50,6 +61,13 @@ def _clear_what_belongs_to(user: User) -> None:
     LogEntry.objects.filter(content_type__app_label="accounts", object_id=str(user.pk)).update(object_repr=NOBODY)
     user.groups.clear()
     user.user_permissions.clear()
+
+
+def _is_id(key: str) -> bool:
+    try:
+        return str(UUID(key)) == key
+    except ValueError:
+        return False
 
 
 def _clear(user: User) -> None:

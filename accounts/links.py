@@ -48,7 +48,19 @@ on conflict (user_id, purpose) where not (purpose = 'undo_email') do update set
     call_id = excluded.call_id, asked_at = excluded.asked_at, created_at = excluded.created_at,
     expires_at = excluded.expires_at, spent_at = null
 where known.asked_at < excluded.asked_at or (known.call_id = excluded.call_id and known.spent_at is null)
+    or (known.asked_at = excluded.asked_at and known.call_id <> excluded.call_id)
 returning true
+"""
+
+# A mail that is still owed has no row: it finds this one, which is spent and was asked for later. What is owed in the
+# transaction of the end itself, as the link to a new address is, has the same time and may take its place.
+_VOID = """
+insert into accounts_link as known
+    (user_id, purpose, hash, email_canonical, call_id, asked_at, created_at, expires_at, spent_at)
+select %s, purpose, sha256(gen_random_uuid()::text::bytea), '', gen_random_uuid(), now(), now(), now(), now()
+from unnest(%s::text[]) as ended(purpose)
+on conflict (user_id, purpose) where not (purpose = 'undo_email') do update set
+    call_id = excluded.call_id, asked_at = excluded.asked_at, spent_at = coalesce(known.spent_at, excluded.spent_at)
 """
 
 
@@ -133,14 +145,16 @@ def use(found: Found) -> User:
     return user
 
 
-def void(user: User, *purposes: str) -> None:
-    """End the user's links of these purposes, in the caller's transaction."""
-    _spend(Link.objects.filter(user=user, purpose__in=purposes))
-
-
 def void_all(user: User, *, but_for: Collection[str] = ()) -> None:
-    """End all links of the user, but for those of some purposes."""
-    _spend(Link.objects.filter(user=user).exclude(purpose__in=but_for))
+    """End all links of the locked user, those too whose mails are still owed, but for some purposes.
+
+    Of changes of address only those are undone no more whose links there are: each has one.
+    """
+    ended = {purpose.value for purpose in Link.Purpose} - set(but_for)
+    if Link.Purpose.UNDO_EMAIL in ended:
+        _spend(Link.objects.filter(user=user, purpose=Link.Purpose.UNDO_EMAIL))
+    with connection.cursor() as cursor:
+        cursor.execute(_VOID, [user.pk, sorted(ended - {Link.Purpose.UNDO_EMAIL.value})])
 
 
 def void_later_undos(user: User, found: Found) -> None:

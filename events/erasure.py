@@ -40,6 +40,11 @@ def erase(key: str) -> None:
         _erase_records(ids, routes)
 
 
+def keys_set_aside() -> list[str]:
+    """Of parked deliveries and dead letters: by them a project finds what was set aside after it erased the key."""
+    return [key.decode(errors="replace") for key in inbox.keys_set_aside()]
+
+
 def _slices(sizes: Iterable[tuple[int, int]]) -> Iterator[list[int]]:
     """The ids, some at a time: few enough to be held in memory, and one at least."""
     ids: list[int] = []

@@ -8,15 +8,15 @@ from django.utils import timezone
 
 import events.inbox.retention as inbox_retention
 import events.outbox.retention as outbox_retention
-from accounts import retention
+from accounts import erasure, retention
 from events.conf import EventsSettings
 
 
 # So that few pile up while no worker runs.
 @shared_task(expires=900)
 def prune() -> None:
-    """Delete what is kept for a while and has been, a little at a time, in all tables."""
-    _run_all([_prune_outbox, _prune_inbox, retention.prune])
+    """Delete what is kept for a while and has been, a little at a time, in all tables; and what an erasure missed."""
+    _run_all([_prune_outbox, _prune_inbox, retention.prune, erasure.erase_late])
 
 
 def _prune_outbox() -> None:

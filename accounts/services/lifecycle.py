@@ -178,7 +178,7 @@ def _restore_and_open(user: User, client: Client, now: datetime) -> OpenSession:
 
 def _restore(user: User, reason: str, actor: Actor, now: datetime) -> None:
     former = user.restore(reason=reason, now=now)
-    links.void(user, Link.Purpose.RESTORE)
+    links.void_all(user, but_for=[Link.Purpose.UNDO_EMAIL])
     _save_and_tell(user, former, actor)
 
 

@@ -166,6 +166,11 @@ def count(*, group: str, going_on: Collection[str] = ()) -> Counted:
     return Counted(*rows(_COUNT, {"group": group, "going_on": list(going_on)})[0])
 
 
+def keys_set_aside() -> list[bytes]:
+    """Of all that is parked or dead, each once."""
+    return [bytes(key) for (key,) in rows("select distinct key from events_parked where key is not null", [])]
+
+
 def sizes_of(key: bytes) -> list[tuple[int, int]]:
     """Id and bytes of each parked delivery and dead letter of a key, of all groups, in the order of the ids."""
     return [(parked_id, size) for parked_id, size in rows(_SIZES, {"key": key})]

@@ -136,6 +136,11 @@ def as_time_goes_by(call: OutsideCall) -> None:
     OutsideCall.objects.filter(pk=call.pk).update(next_attempt_at=Now() - timedelta(seconds=1))
 
 
+def owed_before(call: OutsideCall) -> None:
+    """It was asked for earlier than what follows in this transaction, which has one time for all."""
+    OutsideCall.objects.filter(pk=call.pk).update(created_at=call.created_at - timedelta(minutes=1))
+
+
 def reread(call: OutsideCall) -> OutsideCall:
     """As it stands now."""
     return OutsideCall.objects.get(pk=call.pk)

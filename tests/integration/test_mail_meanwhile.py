@@ -20,6 +20,7 @@ from tests.integration.mailing import (
     Shown,
     change_behind_the_doors,
     html_of,
+    owed_before,
     registered_user,
     reread,
     text_of,
@@ -217,9 +218,30 @@ def test_a_mail_is_not_sent_again_once_its_link_was_spent(
     change_behind_the_doors(user, **now)
     call = owe(kind, user=user, **NO_REASON)
     assert links.make(call, user, purpose)
-    links.void(user, purpose)
+    owed_before(call)
+    links.void_all(user)
 
     assert why_not(mailbox, call) == "the link is void"
+
+
+@pytest.mark.parametrize("kind", ["reset", "verify", "change_email", "invited"])
+def test_a_mail_that_was_held_up_until_all_links_ended_has_none_either(mailbox: Mailbox, kind: str) -> None:
+    user = registered_user()
+    if kind == "invited":
+        change_behind_the_doors(user, password="!")
+    call = owe(kind, user=user, email=NEW if kind == "change_email" else "")
+    owed_before(call)
+    links.void_all(user)
+
+    assert why_not(mailbox, call) == "the link is void"
+
+
+def test_what_is_owed_where_all_links_end_has_one(mailbox: Mailbox) -> None:
+    user = registered_user()
+    links.void_all(user)
+    owe("verify", user=user)
+
+    assert whose(only_mail(mailbox), Link.Purpose.VERIFY) == user.pk
 
 
 def test_an_address_that_is_not_held_any_more_is_offered_no_way_back(mailbox: Mailbox) -> None:
