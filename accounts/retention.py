@@ -1,7 +1,7 @@
 """What is kept for a while only: `usercenter.tasks` has it deleted, a little at a time, so that no lock is held long.
 
-Counts go when they are over, keys of repeated requests after 24 h; ended sessions with their tokens, used links and
-calls that were made after 30 days; the logs after 180.
+Counts and sessions of the admin go when they are over, keys of repeated requests after 24 h; ended sessions with their
+tokens, used links and calls that were made after 30 days; the logs after 180.
 """
 
 from django.db import connection
@@ -13,6 +13,7 @@ _OVER = "coalesce(ended_at, expires_at) < now() - interval '30 days'"
 _RULES = {
     "accounts_throttle": "ends_at < now()",
     "accounts_idempotencykey": "created_at < now() - interval '24 hours'",
+    "django_session": "expire_date < now()",
     "accounts_link": "expires_at < now() - interval '30 days'",
     "accounts_refreshtoken": f"session_id in (select id from accounts_session where {_OVER})",  # noqa: S608 - constants
     "accounts_session": f"{_OVER} and not exists (select from accounts_refreshtoken where session_id = id)",
