@@ -45,6 +45,16 @@ class Mailing:
         wait_for(lambda: len(self.mails_to(address)) >= count)
         return self.mails_to(address)
 
+    def told(self, address: str, subject: str, count: int = 1) -> list[EmailMessage]:
+        """Those of its mails that have this subject, the oldest first, once so many have come."""
+
+        def found() -> list[EmailMessage]:
+            return [mail for mail in self.mails_to(address) if mail["Subject"] == subject]
+
+        self.sweep()
+        wait_for(lambda: len(found()) >= count)
+        return found()
+
     def tokens_to(self, address: str, count: int = 1) -> list[str]:
         """Those of the links, a mail each, once so many mails have come."""
         return [token_in(mail) for mail in self.wait_for_mails(address, count)]

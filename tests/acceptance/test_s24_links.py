@@ -9,9 +9,9 @@ from urllib.parse import urlencode
 import pytest
 from psycopg import sql
 
-from tests.acceptance.linking import CONFIRM, NEW, PURPOSES, Purpose
-from tests.acceptance.mailing import RESEND, Mailing, link_by
-from tests.acceptance.web import CHANGE_PASSWORD, PASSWORD, Answer, Web, bearer
+from tests.acceptance.linking import CONFIRM, NEW, PURPOSES, Owner, Purpose, owner_in, state_of, use
+from tests.acceptance.mailing import RESEND, RESET, Mailing
+from tests.acceptance.web import CHANGE_PASSWORD, PASSWORD, Web, bearer
 
 Opened = dict[str, Any]
 
@@ -24,34 +24,24 @@ def purpose(request: pytest.FixtureRequest) -> Purpose:
 
 
 @pytest.fixture
-def opened(web: Web) -> Opened:
-    """Somebody new, in a first session."""
-    return web.register()
+def owner(web: Web, mailing: Mailing) -> Owner:
+    """Whose links they are."""
+    return owner_in(web, mailing)
 
 
 @pytest.fixture
-def link_for(web: Web, mailing: Mailing, opened: Opened) -> Callable[[Purpose], str]:
+def opened(owner: Owner) -> Opened:
+    """Their first session."""
+    return owner.opened
+
+
+@pytest.fixture
+def link_for(owner: Owner) -> Callable[[Purpose], str]:
     """Has a link mailed to that somebody; gives its token."""
-    return lambda purpose: link_by(purpose.asked_at, web, mailing, opened["user"]["email"])
+    return lambda purpose: owner.link(purpose.name)
 
 
 LinkFor = Callable[[Purpose], str]
-
-
-def use(web: Web, purpose: Purpose, token: str) -> Answer:
-    call = purpose.use(token)
-    return web.call(call.method, call.path, call.body)
-
-
-def state_of(web: Web, user: Opened) -> list[tuple[Any, ...]]:
-    """All that a link can change."""
-    state = """
-        select password, email_verified, version,
-            (select count(*) from accounts_session where user_id = one.id and ended_at is null),
-            (select count(*) from events_outbox where key = one.id::text)
-        from accounts_user as one where id = %s
-    """
-    return web.sql(state, user["id"])
 
 
 # what a link does --------------------------------------------------------------------------------------------
@@ -86,13 +76,13 @@ def test_a_reset_sets_the_password_and_signs_nobody_in(web: Web, opened: Opened,
 
 
 def test_a_weak_password_leaves_the_link_as_it_was(web: Web, opened: Opened, link_for: LinkFor) -> None:
-    token, before = link_for(PURPOSES["reset"]), state_of(web, opened["user"])
+    token, before = link_for(PURPOSES["reset"]), state_of(web, opened["user"]["id"])
 
     for weak in ("short", opened["user"]["username"], opened["user"]["email"]):
         answer = web.call("POST", CONFIRM, {"token": token, "new_password": weak})
         assert (answer.status, answer.codes[0][0]) == (400, "/new_password")
 
-    assert state_of(web, opened["user"]) == before
+    assert state_of(web, opened["user"]["id"]) == before
     assert use(web, PURPOSES["reset"], token).status == 204
 
 
@@ -102,22 +92,24 @@ def test_a_weak_password_leaves_the_link_as_it_was(web: Web, opened: Opened, lin
 def test_a_link_is_good_for_one_use(web: Web, opened: Opened, link_for: LinkFor, purpose: Purpose) -> None:
     token = link_for(purpose)
 
-    assert use(web, purpose, token).status == 204
+    assert use(web, purpose, token).status == purpose.status
 
-    after = state_of(web, opened["user"])
+    after = state_of(web, opened["user"]["id"])
     assert [use(web, purpose, token).told for _ in range(2)] == [INVALID] * 2
-    assert state_of(web, opened["user"]) == after
+    assert state_of(web, opened["user"]["id"]) == after
 
 
 def test_of_twenty_at_once_one_uses_it(web: Web, opened: Opened, link_for: LinkFor, purpose: Purpose) -> None:
     token = link_for(purpose)
+    [(before,)] = web.sql("select version from accounts_user where id = %s", opened["user"]["id"])
 
     answers = web.race_to_the_end([purpose.use(token)] * 20)
 
-    assert sorted(answer.status for answer in answers) == [204] + [400] * 19
+    assert sorted(answer.status for answer in answers) == [purpose.status] + [400] * 19
     assert {answer.told for answer in answers if answer.status == 400} == {INVALID}
-    kinds = "select count(*) from events_outbox where key = %s and type in ('user.updated', 'user.password_changed')"
-    assert web.sql(kinds, opened["user"]["id"]) == [(1,)]
+    told = "select count(*) from events_outbox where key = %s and version > %s"
+    assert web.sql(told, opened["user"]["id"], before) == [(1,)]
+    assert web.sql("select version from accounts_user where id = %s", opened["user"]["id"]) == [(before + 1,)]
 
 
 def test_a_mail_that_is_repeated_does_not_bring_back_a_used_link(
@@ -142,30 +134,37 @@ def test_a_mail_that_is_repeated_does_not_bring_back_a_used_link(
     assert use(web, purpose, token).told == INVALID
 
 
+@pytest.mark.parametrize("purpose", ["verify", "reset", "invite", "change_email", "restore"], indirect=True)
 def test_a_newer_link_voids_the_older(web: Web, link_for: LinkFor, purpose: Purpose) -> None:
     older, newer = link_for(purpose), link_for(purpose)
 
     assert older != newer
     assert use(web, purpose, older).told == INVALID
-    assert use(web, purpose, newer).status == 204
+    assert use(web, purpose, newer).status == purpose.status
 
 
-def test_a_link_does_what_it_was_mailed_for_and_nothing_else(web: Web, link_for: LinkFor) -> None:
-    verify, reset = link_for(PURPOSES["verify"]), link_for(PURPOSES["reset"])
+def test_a_link_does_what_it_was_mailed_for_and_nothing_else(
+    web: Web, opened: Opened, link_for: LinkFor, purpose: Purpose
+) -> None:
+    token, before = link_for(purpose), state_of(web, opened["user"]["id"])
+    others = [other for other in PURPOSES.values() if other.used_at != purpose.used_at]
 
-    assert use(web, PURPOSES["reset"], verify).told == INVALID
-    assert use(web, PURPOSES["verify"], reset).told == INVALID
-    assert use(web, PURPOSES["verify"], verify).status == 204
-    assert use(web, PURPOSES["reset"], reset).status == 204
+    assert [use(web, other, token).told for other in others] == [INVALID] * len(others)
+    assert state_of(web, opened["user"]["id"]) == before
+    assert use(web, purpose, token).status == purpose.status
 
 
 def test_a_link_lasts_so_long_and_no_longer(web: Web, opened: Opened, link_for: LinkFor, purpose: Purpose) -> None:
     token, user_id = link_for(purpose), opened["user"]["id"]
-    lasts = "select expires_at - created_at = %s::interval from accounts_link where user_id = %s"
-    assert web.sql(lasts, purpose.lasts, user_id) == [(True,)]
+    began = "select created_at from accounts_link where user_id = %s and purpose = %s"
+    if purpose.name == "restore":
+        # The account can be restored from that moment on; its mail comes a little later.
+        began = "select delete_after - interval '30 days' from accounts_user where id = %s and %s <> ''"
+    [(since,)] = web.sql(began, user_id, purpose.name)
+    lasts = "select expires_at - %s = %s::interval from accounts_link where user_id = %s and purpose = %s"
+    assert web.sql(lasts, since, purpose.lasts, user_id, purpose.name) == [(True,)]
 
-    age = "update accounts_link set created_at = created_at - %s::interval, expires_at = expires_at - %s::interval"
-    web.sql(f"{age} where user_id = %s", purpose.lasts, purpose.lasts, user_id)
+    web.sql("update accounts_link set expires_at = expires_at - %s::interval", purpose.lasts)
 
     assert use(web, purpose, token).told == INVALID
 
@@ -173,6 +172,7 @@ def test_a_link_lasts_so_long_and_no_longer(web: Web, opened: Opened, link_for: 
 # what voids it -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("purpose", ["verify", "reset", "change_email"], indirect=True)
 def test_a_change_of_the_password_voids_links(web: Web, opened: Opened, link_for: LinkFor, purpose: Purpose) -> None:
     token = link_for(purpose)
     body = {"current_password": PASSWORD, "new_password": "CANARY-pw-a-third-4713"}
@@ -181,13 +181,15 @@ def test_a_change_of_the_password_voids_links(web: Web, opened: Opened, link_for
     assert use(web, purpose, token).told == INVALID
 
 
-def test_a_reset_voids_the_other_link_too(web: Web, link_for: LinkFor) -> None:
-    verify, reset = link_for(PURPOSES["verify"]), link_for(PURPOSES["reset"])
+@pytest.mark.parametrize("purpose", ["verify", "change_email"], indirect=True)
+def test_a_reset_voids_the_other_links_too(web: Web, link_for: LinkFor, purpose: Purpose) -> None:
+    token, reset = link_for(purpose), link_for(PURPOSES["reset"])
 
     assert use(web, PURPOSES["reset"], reset).status == 204
-    assert use(web, PURPOSES["verify"], verify).told == INVALID
+    assert use(web, purpose, token).told == INVALID
 
 
+@pytest.mark.parametrize("purpose", ["verify", "change_email", "restore"], indirect=True)
 def test_another_address_voids_links(web: Web, opened: Opened, link_for: LinkFor, purpose: Purpose) -> None:
     token, user_id = link_for(purpose), opened["user"]["id"]
     address = f"new-{opened['user']['email']}"
@@ -196,37 +198,36 @@ def test_another_address_voids_links(web: Web, opened: Opened, link_for: LinkFor
     assert use(web, purpose, token).told == INVALID
 
 
-@pytest.mark.parametrize("status", ["suspended", "pending_deletion", "deleted"])
 def test_links_are_void_while_their_user_is_barred(
-    web: Web, opened: Opened, link_for: LinkFor, purpose: Purpose, status: str
+    web: Web, opened: Opened, link_for: LinkFor, purpose: Purpose
 ) -> None:
-    token = link_for(purpose)
-    web.unguarded("update accounts_user set status = %s where id = %s", status, opened["user"]["id"])
-    before = state_of(web, opened["user"])
+    token, user_id = link_for(purpose), opened["user"]["id"]
+    after_leaving = purpose.name in ("undo_email", "restore")
+    for status in ["suspended", "deleted"] if after_leaving else ["suspended", "pending_deletion", "deleted"]:
+        web.unguarded("update accounts_user set status = %s where id = %s", status, user_id)
+        before = state_of(web, opened["user"]["id"])
 
-    assert use(web, purpose, token).told == INVALID
-    assert state_of(web, opened["user"]) == before
+        assert use(web, purpose, token).told == INVALID
+        assert state_of(web, opened["user"]["id"]) == before
 
 
 # looked at, guessed, stored ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_opening_a_link_changes_nothing(
-    web: Web, opened: Opened, link_for: LinkFor, purpose: Purpose, method: str
-) -> None:
-    token, before = link_for(purpose), state_of(web, opened["user"])
+def test_opening_a_link_changes_nothing(web: Web, opened: Opened, link_for: LinkFor, purpose: Purpose) -> None:
+    token, before = link_for(purpose), state_of(web, opened["user"]["id"])
     query = urlencode({"token": token, **purpose.body})
-    paths = [purpose.used_at, f"{purpose.used_at}?{query}", f"{purpose.used_at}/{token}", f"/reset-password?{query}"]
-    paths += [f"/verify-email?{query}", f"{purpose.asked_at}?{query}"]
+    paths = [purpose.used_at, f"{purpose.used_at}?{query}", f"{purpose.used_at}/{token}"]
+    paths += [f"/reset-password?{query}", f"/verify-email?{query}", f"{RESET}?{query}"]
 
-    answers = [web.call(method, path) for path in paths for _ in range(5)]
+    answers = [web.call(method, path) for path in paths for method in ["GET", "HEAD"] * 5]
 
     assert {answer.status for answer in answers} <= {404, 405}
-    assert state_of(web, opened["user"]) == before
-    assert use(web, purpose, token).status == 204
+    assert state_of(web, opened["user"]["id"]) == before
+    assert use(web, purpose, token).status == purpose.status
 
 
+@pytest.mark.parametrize("purpose", ["verify", "reset", "restore"], indirect=True)
 def test_a_token_in_the_address_is_not_taken(web: Web, link_for: LinkFor, purpose: Purpose) -> None:
     token = link_for(purpose)
 
@@ -234,17 +235,19 @@ def test_a_token_in_the_address_is_not_taken(web: Web, link_for: LinkFor, purpos
 
     assert answer.status == 400
     assert answer.json["code"] == "validation-error"
-    assert use(web, purpose, token).status == 204
+    assert use(web, purpose, token).status == purpose.status
 
 
+@pytest.mark.parametrize("purpose", ["reset", "change_email", "undo_email", "restore"], indirect=True)
 def test_whatever_is_wrong_with_a_link_is_answered_the_same(
     web: Web, opened: Opened, link_for: LinkFor, purpose: Purpose
 ) -> None:
-    void, used = link_for(purpose), link_for(purpose)
-    assert use(web, purpose, used).status == 204
+    void = [link_for(purpose)] if purpose.name != "undo_email" else []
+    used = link_for(purpose)
+    assert use(web, purpose, used).status == purpose.status
     wrong = [
-        void, used, used[:-1], used + "A", used.swapcase(), "A" * 43, "x", "\u0430" * 43, "A" * 60_000, " ", "' or 1=1",
-        opened["refresh_token"], opened["token"],
+        *void, used, used[:-1], used + "A", used.swapcase(), "A" * 43, "x", "\u0430" * 43, "A" * 60_000, " ",
+        "' or 1=1", opened["refresh_token"], opened["token"],
     ]  # fmt: skip
 
     answers = [use(web, purpose, token) for token in wrong]
@@ -264,16 +267,19 @@ def tables_with(web: Web, text: str) -> set[str]:
     return {name for (name,) in tables if web.sql(having.format(sql.Identifier(name)).as_string(), text)}
 
 
+@pytest.mark.parametrize("purpose", ["verify", "undo_email"], indirect=True)
 def test_a_token_is_256_bits_and_stands_nowhere_but_as_its_hash(
     web: Web, opened: Opened, link_for: LinkFor, purpose: Purpose
 ) -> None:
     token = link_for(purpose)
 
     assert re.fullmatch(r"[A-Za-z0-9_-]{43}", token)
-    stored = web.sql("select encode(hash, 'hex') from accounts_link where user_id = %s", opened["user"]["id"])
+    by_hash = "select encode(hash, 'hex') from accounts_link where user_id = %s and purpose = %s"
+    stored = web.sql(by_hash, opened["user"]["id"], purpose.name)
     assert stored == [(hashlib.sha256(token.encode()).hexdigest(),)]
     assert tables_with(web, token) == set()
-    assert "accounts_user" in tables_with(web, opened["user"]["email"])
+    # Were it there, it would be found.
+    assert "accounts_user" in tables_with(web, opened["user"]["username"])
 
 
 def test_who_has_shown_the_address_gets_no_more_links_for_it(
