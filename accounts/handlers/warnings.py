@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from accounts.event_types import UserPasswordChanged, UserSecurityAlert
-from accounts.models import SecurityRecord
+from accounts.models import SecurityRecord, User
 from accounts.outside import notices
 from accounts.outside.mail import told_time
 from events.routing import Delivery
@@ -60,12 +60,14 @@ def _tell(
 
 
 def _log(event: UserPasswordChanged | UserSecurityAlert, kind: str, delivery: Delivery) -> None:
+    # An alert that our own handler publishes may come after the clean-up, which erases what is left out here.
+    is_deleted = User.objects.filter(pk=event.user_id, status=User.Status.DELETED).exists()
     record = SecurityRecord(
         event_id=delivery.event_id,
         kind=kind,
         user_id=event.user_id,
         at=event.at,
-        device=event.device or "",
-        ip=event.ip,
+        device="" if is_deleted else event.device or "",
+        ip=None if is_deleted else event.ip,
     )
     SecurityRecord.objects.bulk_create([record], ignore_conflicts=True)

@@ -1,0 +1,136 @@
+"""What is handled beside the clean-up of a deleted user, or after it, brings nothing of the person back."""
+
+from collections.abc import Sequence
+
+import pytest
+from django.db import transaction
+from django.utils import timezone
+from uuid_utils.compat import uuid7
+
+from accounts.event_types import UserPasswordChanged, UserSecurityAlert
+from accounts.models import LastLogin, LoginRecord, SecurityRecord, Session, User
+from accounts.models.session import Client
+from accounts.services import lifecycle
+from devstack import Stack
+from events.conf import EventsSettings
+from events.event import Event
+from events.inbox import batch
+from events.inbox.group import Group
+from events.kafka import Record
+from events.management.commands.consume_events import group_of
+from events.models import OutboxRecord, ParkedDelivery
+from events.outbox.publish import publish
+from events.outbox.store import decode_headers
+from tests.integration.batching import TIMESTAMP_MS
+from tests.integration.logins import NINE, logged_in
+from tests.integration.mailing import registered_user
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+CLIENT = Client(device="Firefox", ip="203.0.113.7")
+
+
+def group() -> Group:
+    """As the command builds it."""
+    return group_of(EventsSettings.current())
+
+
+def told(event: Event) -> None:
+    with transaction.atomic():
+        publish(event)
+
+
+def delete(user: User) -> None:
+    lifecycle.delete_immediately(user_id=user.pk, reason="asked for", by=None, now=timezone.now())
+
+
+def published() -> list[Record]:
+    """What the relay would send."""
+    return [
+        Record("user.events", 0, one.id, TIMESTAMP_MS, one.key.encode(),
+               tuple(decode_headers(bytes(one.headers))), bytes(one.value))
+        for one in OutboxRecord.objects.filter(topic="user.events").order_by("id")
+    ]  # fmt: skip
+
+
+def password_changed(user: User) -> UserPasswordChanged:
+    return UserPasswordChanged(
+        user_id=user.pk, version=2, how="change", at=NINE, device=CLIENT.device, ip=CLIENT.ip
+    )  # fmt: skip
+
+
+def alert(user: User) -> UserSecurityAlert:
+    return UserSecurityAlert.of(user, kind="login_blocked", at=NINE, client=CLIENT)
+
+
+def logs() -> set[tuple[str, str | None]]:
+    """Device and address of all rows of both logs."""
+    tables: Sequence[type[LoginRecord | SecurityRecord]] = (LoginRecord, SecurityRecord)
+    return {row for table in tables for row in table.objects.values_list("device", "ip")}
+
+
+@pytest.mark.parametrize("carefully", [False, True])
+def test_of_a_batch_that_ends_with_the_deletion_the_logs_keep_no_place(parts: Stack, *, carefully: bool) -> None:
+    user = registered_user()
+    for event in (logged_in(user.pk, NINE), alert(user), password_changed(user)):
+        told(event)
+    delete(user)
+
+    batch.handle(published(), group(), carefully=carefully)
+
+    assert User.objects.get().username.startswith("deleted~")
+    assert (LoginRecord.objects.count(), SecurityRecord.objects.count()) == (1, 2)
+    assert logs() == {("", None)}
+    assert not LastLogin.objects.exists()
+    assert not ParkedDelivery.objects.exists()
+
+
+def test_what_is_told_after_the_clean_up_is_kept_without_a_place(parts: Stack) -> None:
+    user = registered_user()
+    delete(user)
+    batch.handle(published(), group())
+    known = {record.offset for record in published()}
+    for event in (logged_in(user.pk, NINE), alert(user), password_changed(user)):
+        told(event)
+
+    batch.handle([record for record in published() if record.offset not in known], group())
+
+    assert (LoginRecord.objects.count(), SecurityRecord.objects.count()) == (1, 2)
+    assert logs() == {("", None)}
+    assert not LastLogin.objects.exists()
+
+
+def test_others_of_the_batch_are_logged_with_their_places(parts: Stack) -> None:
+    gone, stays = registered_user(), registered_user("bob", email="bob@example.com")
+    for user in (gone, stays):
+        for event in (logged_in(user.pk, NINE), alert(user)):
+            told(event)
+    delete(gone)
+
+    batch.handle(published(), group())
+
+    tables: Sequence[type[LoginRecord | SecurityRecord]] = (LoginRecord, SecurityRecord)
+    for table in tables:
+        rows = dict(table.objects.values_list("user_id", "ip"))
+        assert rows == {gone.pk: None, stays.pk: CLIENT.ip}
+    assert list(LastLogin.objects.values_list("user_id", "at")) == [(stays.pk, NINE)]
+
+
+def test_a_failure_of_the_moment_before_is_erased_with_the_rest(parts: Stack) -> None:
+    """Sign-ins that fail, and what has no event, are written by the services."""
+    user = registered_user()
+    LoginRecord.objects.create(
+        user_id=user.pk, at=NINE, outcome="failure", reason="wrong_password", device=CLIENT.device, ip=CLIENT.ip,
+        network="203.0.113.0/24",
+    )  # fmt: skip
+    SecurityRecord.objects.create(
+        event_id=uuid7(), kind="email_changed", user_id=user.pk, at=NINE, device=CLIENT.device, ip=CLIENT.ip
+    )
+    Session.objects.open(user=user, client=CLIENT, now=timezone.now(), for_s=60)
+    delete(user)
+
+    batch.handle(published(), group())
+
+    assert logs() == {("", None)}
+    assert list(LoginRecord.objects.values_list("network", flat=True)) == [""]
+    assert not Session.objects.exists()
