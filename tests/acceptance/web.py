@@ -120,6 +120,14 @@ class Web:
     def refresh(self, refresh_token: str) -> Answer:
         return self.call("POST", REFRESH, {"refresh_token": refresh_token})
 
+    def aged(self, opened: Mapping[str, Any]) -> str:
+        """An access token of this session whose password was given an hour ago."""
+        past = "update accounts_session set auth_time = auth_time - interval '1 hour' where id = %s"
+        self.sql(past, opened["session_id"])
+        refreshed = self.refresh(opened["refresh_token"])
+        assert refreshed.status == 200, refreshed.body
+        return str(refreshed.json["token"])
+
     def me(self, access_token: str) -> Answer:
         return self.call("GET", ME, **bearer(access_token))
 
@@ -197,3 +205,23 @@ class Web:
 
 def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
+
+
+def staff(web: Web, *permissions: str) -> dict[str, Any]:
+    """Somebody new who is staff, with these permissions (`view_user`); the body of the answer that made them."""
+    opened = web.register()
+    web.unguarded("update accounts_user set is_staff = true where id = %s", opened["user"]["id"])
+    web.sql(
+        "insert into accounts_user_user_permissions (user_id, permission_id)"
+        " select %s, id from auth_permission where codename = any(%s)",
+        opened["user"]["id"],
+        list(permissions),
+    )
+    return opened
+
+
+def superuser(web: Web) -> dict[str, Any]:
+    """As `staff`, and may do everything."""
+    opened = staff(web)
+    web.unguarded("update accounts_user set is_superuser = true where id = %s", opened["user"]["id"])
+    return opened
