@@ -3,7 +3,7 @@
 Its own handlers (`warnings`) tell the user, and keep it in the security log.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from uuid import UUID
 
 from django.db import connection
@@ -11,6 +11,7 @@ from django.db import connection
 from accounts.event_types import Sign, UserLoggedIn, UserSecurityAlert
 from accounts.handlers.logins import as_json
 from events.envelope import Actor
+from events.outbox.operator_store import is_ours
 from events.outbox.publish import publish_all
 from events.routing import Delivery
 
@@ -44,8 +45,7 @@ _THREE_FAILED = f"""
 """  # noqa: S608 - pieced together from constants
 
 # What one batch knows of itself are the times of its own earlier logins; the log is asked about the rest, and about
-# most logins no more than whether this device came from this network before. The event is a hint: it goes outside only
-# where the session is there that it tells of.
+# most logins no more than whether this device came from this network before. Of whom was erased nothing is said again.
 _UNUSUAL = f"""
 with login as (
     select *,
@@ -71,9 +71,7 @@ judged as materialized (
 )
 select event_id, after_failures, new_device, new_network from judged
 where (after_failures or new_device or new_network) and exists (
-    select from (select * from accounts_session where id = session_id offset 0) as session
-    where session.user_id = judged.user_id and session.created_at = judged.at
-        and session.device = judged.device and session.ip is not distinct from judged.ip
+    select from accounts_user as owner where owner.id = judged.user_id and owner.status <> 'deleted'
 )
 """  # noqa: S608 - as above
 _SIGNS: Sequence[Sign] = ("after_failures", "new_device", "new_network")
@@ -90,7 +88,9 @@ def check_login(logins: Sequence[tuple[UserLoggedIn, Delivery]]) -> None:
     earlier than one another. Nothing here tells a repeat: each event comes once, since the inbox takes it in once.
     """
     found = _unusual(logins)
-    alerts = [_alert(event, found[delivery.event_id]) for event, delivery in logins if delivery.event_id in found]
+    suspects = [(event, delivery) for event, delivery in logins if delivery.event_id in found]
+    ours = _published_by_us(suspects)
+    alerts = [_alert(event, found[by.event_id]) for event, by in suspects if by.event_id in ours]
     if alerts:
         publish_all(alerts, actor=Actor("system"))
 
@@ -103,6 +103,12 @@ def _unusual(logins: Sequence[tuple[UserLoggedIn, Delivery]]) -> Mapping[UUID, t
             event_id: tuple(sign for sign, is_there in zip(_SIGNS, shown, strict=True) if is_there)
             for event_id, *shown in cursor.fetchall()
         }
+
+
+def _published_by_us(logins: Sequence[tuple[UserLoggedIn, Delivery]]) -> Collection[UUID]:
+    """Asked about the few alone: what others wrote into the topic may stand in the log, but must not send mail."""
+    claims = [(delivery.event_id, event.key, event.type) for event, delivery in logins]
+    return is_ours(claims) if claims else ()
 
 
 def _alert(event: UserLoggedIn, signs: tuple[Sign, ...]) -> UserSecurityAlert:

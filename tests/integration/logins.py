@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -10,12 +10,14 @@ from uuid_utils.compat import uuid7
 
 from accounts.event_types import Sign, UserLoggedIn, UserSecurityAlert
 from accounts.handlers import login_log, security
-from accounts.models import LoginRecord, Session, User
+from accounts.models import LoginRecord, User
 from events.conf import EventsSettings
-from events.envelope import Stamp, seal
+from events.envelope import Envelope, Stamp, seal
 from events.inbox import batch
 from events.kafka import Record
 from events.models import OutboxRecord, ParkedDelivery
+from events.outbox import store
+from events.outbox.store import NewRecord
 from events.routing import Delivery, on_batch
 from tests.integration.batching import TIMESTAMP_MS, group_of
 
@@ -36,10 +38,9 @@ def brought(event: UserLoggedIn, event_id: UUID | None = None) -> Login:
     return event, Delivery(event_id=event_id or uuid7(), handler="test", occurred_at=event.at)
 
 
-def opened(*logins: Login) -> None:
-    """The sessions that they tell of, and the users: what signing in has left in the database."""
-    events = [event for event, _ in logins]
-    names = {event.user_id: f"u{event.user_id.hex}" for event in events}
+def published(*logins: Login) -> None:
+    """What signing in has left in the database: these events in the outbox; and their users, behind the doors."""
+    names = {event.user_id: f"u{event.user_id.hex}" for event, _ in logins}
     users = [
         User(
             id=user_id, username=name, username_canonical=name, email=f"{name}@example.com",
@@ -47,18 +48,12 @@ def opened(*logins: Login) -> None:
         )
         for user_id, name in names.items()
     ]  # fmt: skip
-    sessions = [
-        Session(
-            id=event.session_id, user_id=event.user_id, device=event.device or "", ip=event.ip, auth_time=event.at,
-            created_at=event.at, last_used_at=event.at, expires_at=event.at + timedelta(days=30),
-        )
-        for event in events
-    ]  # fmt: skip
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("select accounts_unguarded('a test')")
         User.objects.bulk_create(users, ignore_conflicts=True)
         cursor.execute("select accounts_guarded()")
-        Session.objects.bulk_create(sessions)
+        for event, delivery in logins:
+            store.insert(NewRecord(delivery.event_id, event.type, _sealed(event, delivery.event_id)))
 
 
 def failed(user_id: UUID, *times: datetime, reason: str = "wrong_password") -> None:
@@ -92,6 +87,10 @@ def as_told(login: UserLoggedIn, *signs: Sign) -> Told:
 
 
 def _record_of(event: UserLoggedIn, event_id: UUID) -> Record:
+    sealed = _sealed(event, event_id)
+    return Record("user.events", 0, 0, TIMESTAMP_MS, sealed.key.encode(), tuple(sealed.headers), sealed.value)
+
+
+def _sealed(event: UserLoggedIn, event_id: UUID) -> Envelope:
     stamp = Stamp(id=event_id, source=EventsSettings.current().source, time=event.at, traceparent="")
-    envelope = seal(event, topic="user.events", stamp=stamp)
-    return Record("user.events", 0, 0, TIMESTAMP_MS, envelope.key.encode(), tuple(envelope.headers), envelope.value)
+    return seal(event, topic="user.events", stamp=stamp)

@@ -20,7 +20,7 @@ from uuid_utils.compat import uuid7
 from accounts.event_types import Sign, UserLoggedIn
 from accounts.handlers import login_log, security
 from accounts.models import LastLogin, LoginRecord
-from tests.integration.logins import NINE, Login, Told, arrive, as_told, brought, failed, logged_in, opened, told
+from tests.integration.logins import NINE, Login, Told, arrive, as_told, brought, failed, logged_in, published, told
 
 pytestmark = pytest.mark.django_db
 
@@ -88,11 +88,11 @@ def latest(logins: Iterable[Login]) -> dict[UUID, datetime]:
 
 @contextmanager
 def undone(logins: Sequence[Login], failures: Failures) -> Iterator[None]:
-    """Examples share the test's transaction; what is before each is its users, their sessions and the failures."""
+    """Examples share the test's transaction; what is before each is its users, their events and the failures."""
     # No block of Django's: the consumer's own transaction may not be within another.
     before = transaction.savepoint()
     try:
-        opened(*logins)
+        published(*logins)
         for user_id, minute in failures:
             failed(user_id, NINE + timedelta(minutes=minute))
         yield
@@ -115,7 +115,7 @@ def last_logins() -> dict[UUID, datetime]:
     return dict(LastLogin.objects.values_list("user_id", "at"))
 
 
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(logins=LOGINS, failures=FAILURES, check_first=st.booleans(), data=st.data())
 def test_any_grouping_of_logins_in_order_gives_what_one_by_one_gives(
     logins: list[Login], failures: Failures, check_first: bool, data: st.DataObject  # noqa: FBT001 - given by name
