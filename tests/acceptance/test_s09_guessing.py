@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from tests.acceptance.browsing import Browser
 from tests.acceptance.mailing import Mailing
-from tests.acceptance.test_admin import Browser
 from tests.acceptance.visiting import Visitor, visitor
 from tests.acceptance.web import LOGIN, ME, PASSWORD, Answer, Web, bearer
 from tests.waiting import wait_for

@@ -148,18 +148,29 @@ def reset(web: Web, names: Names, password: str) -> Verdict:
 
 
 def createsuperuser(web: Web, names: Names, password: str) -> Verdict:
-    options = ["--noinput", "--username", names.username, "--email", names.email]
+    return command(
+        "createsuperuser", "--noinput", "--username", names.username, "--email", names.email, password=password
+    )
+
+
+def command(*words: str, password: str) -> Verdict:
+    """What `manage.py` says of a password from the environment."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("DJANGO_SUPERUSER_PASSWORD", password)
         try:
-            call_command("createsuperuser", *options, stdout=StringIO())
+            call_command(*words, stdout=StringIO())
         except CommandError as refused:
             told = str(refused).removeprefix("password: ")
             return next(code for code, words in TOLD.items() if words == told)
     return None
 
 
-DOORS: list[Door] = [register, change, reset, createsuperuser]
+def changepassword(web: Web, names: Names, password: str) -> Verdict:
+    user = web.register(**body_of(names, PASSWORD))["user"]
+    return command("changepassword", user["username"], "--noinput", password=password)
+
+
+DOORS: list[Door] = [register, change, reset, createsuperuser, changepassword]
 
 
 @pytest.mark.parametrize("door", DOORS)

@@ -16,9 +16,10 @@ import redis
 from psycopg import sql
 
 from devstack import Stack
+from tests.acceptance.browsing import Browser
 from tests.acceptance.mailing import Mailing, token_in
 from tests.acceptance.streaming import Streaming, streaming_of
-from tests.acceptance.test_admin import Browser, createsuperuser
+from tests.acceptance.test_admin import createsuperuser
 from tests.acceptance.web import LOGIN, ME, PASSWORD, REGISTER, Call, Web, bearer
 from tests.waiting import wait_for
 

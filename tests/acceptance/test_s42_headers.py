@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.acceptance import browsing
 from tests.acceptance.serving import serving
 from tests.acceptance.web import LOGIN, ME, PASSWORD, REGISTER, Answer, Call, Web, bearer
 
@@ -184,3 +185,21 @@ def test_no_preflight_lets_a_secret_out_over_plain_http(opened: Web) -> None:
 
     assert (answer.status, answer.json["detail"]) == (403, "Use https.")
     assert cors_of(answer) == {}
+
+
+@pytest.mark.django_db
+def test_the_admins_cookies_are_for_this_host_alone_and_never_go_in_the_clear(opened: Web) -> None:
+    body = {"username": "cookies", "email": "cookies@example.com", "password": PASSWORD}
+    user = asked(opened, "POST", REGISTER, body).json["user"]
+    opened.unguarded("update accounts_user set is_staff = true where id = %s", user["id"])
+    browser = browsing.Browser(opened, X_Forwarded_Proto="https", Host="localhost", Referer="https://localhost/")
+    browser.get(browsing.LOGIN)
+
+    answer = browser.sign_in("cookies")
+
+    cookies = {line.split("=")[0]: line.split("; ")[1:] for line in answer.headers.get_all("Set-Cookie") or []}
+    assert (answer.status, set(cookies)) == (302, {"__Host-sessionid", "__Host-csrftoken"})
+    for attributes in cookies.values():
+        assert {"Secure", "HttpOnly", "SameSite=Lax", "Path=/", "Max-Age=28800"} <= set(attributes)
+        assert not [one for one in attributes if one.startswith("Domain")]
+    assert browser.is_in()

@@ -1,0 +1,374 @@
+"""S43 (and S28 there): the admin is no way in for who guesses, forges or fixates, and none round the rules of staff."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.acceptance.browsing import (
+    INDEX,
+    LOGIN,
+    USERS,
+    Browser,
+    a_group,
+    a_user,
+    errors_of,
+    fields_of,
+    join,
+    signed_in,
+    staff,
+    superuser,
+)
+from tests.acceptance.visiting import visitor
+from tests.acceptance.web import CHANGE_PASSWORD, PASSWORD, Call, Web, bearer
+
+MOST = 10
+EVERYWHERE = [
+    "", "accounts/", "accounts/user/", "accounts/user/add/", "accounts/session/", "accounts/loginrecord/",
+    "accounts/lastlogin/", "accounts/securityrecord/", "accounts/outsidecall/", "accounts/usersettings/",
+    "accounts/unguardedchange/", "auth/group/", "events/outboxrecord/", "events/parkeddelivery/",
+]  # fmt: skip
+
+TABLES = {"events/outboxrecord": "events_outbox", "events/parkeddelivery": "events_parked"}
+
+
+@pytest.fixture(scope="module")
+def web(guarded: Web) -> Web:
+    """With the quotas as they are."""
+    return guarded
+
+
+@pytest.fixture(autouse=True)
+def _counts_begin_anew(web: Web) -> Iterator[None]:
+    yield
+    web.sql("delete from accounts_throttle")
+
+
+@pytest.fixture(scope="module")
+def root(web: Web) -> Browser:
+    """A superuser, signed in."""
+    return superuser(web, X_Forwarded_For=visitor(web).address)[0]
+
+
+# the door ---------------------------------------------------------------------------------------------------
+
+
+def test_a_hundred_guesses_at_once_are_ten(web: Web) -> None:
+    user = a_user(web, is_staff=True)
+    browser = Browser(web, X_Forwarded_For=visitor(web).address)
+    guesses = [browser.posting(LOGIN, username=user["username"], password=f"CANARY-pw-wrong-{n}") for n in range(100)]
+
+    answers = web.race_to_the_end(guesses)
+
+    assert {answer.status for answer in answers} == {200}
+    assert len({tuple(errors_of(answer)) for answer in answers}) == 1
+    tried = "select count(*) from accounts_loginrecord where user_id = %s and reason = 'wrong_password'"
+    assert web.sql(tried, user["id"]) == [(MOST,)]
+    browser.sign_in(user["username"])
+    assert not browser.is_in()
+    assert web.sql(tried, user["id"]) == [(MOST,)]
+
+
+def test_the_right_password_of_no_staff_begins_no_count_anew(web: Web) -> None:
+    user = a_user(web)
+    browser = Browser(web, X_Forwarded_For=visitor(web).address)
+
+    pages = [browser.sign_in(user["username"], "CANARY-pw-wrong") for _ in range(MOST - 1)]
+    pages += [browser.sign_in(user["username"])]
+
+    assert len({tuple(errors_of(page)) for page in pages}) == 1
+    assert not browser.is_in()
+    reasons = "select reason, count(*) from accounts_loginrecord where user_id = %s group by reason order by reason"
+    expected = [("not_active", 1), ("wrong_password", MOST - 1)]
+    assert web.sql(reasons, user["id"]) == expected
+    browser.sign_in(user["username"])
+    assert web.sql(reasons, user["id"]) == expected
+
+
+def test_there_is_no_administrator_by_default(web: Web) -> None:
+    browser = Browser(web, X_Forwarded_For=visitor(web).address)
+
+    for name in ("admin", "root", "superuser", "usercenter"):
+        for password in ("admin", "password", "", name):
+            browser.sign_in(name, password)
+            assert not browser.is_in()
+
+
+def test_a_session_that_somebody_else_has_put_there_is_not_gone_on_with(web: Web) -> None:
+    user = a_user(web, is_staff=True)
+    thief = staff(web)[0]
+    for put in ("chosen-by-somebody-else-0000000", thief.cookies["sessionid"]):
+        victim = Browser(web)
+        victim.get(LOGIN)
+        victim.cookies["sessionid"] = put
+
+        assert victim.sign_in(user["username"]).status == 302
+
+        assert victim.cookies["sessionid"] != put
+        stolen = Browser(web)
+        stolen.cookies["sessionid"] = put
+        assert not stolen.is_in()
+        assert victim.is_in()
+
+
+def test_cookies_are_no_scripts_and_no_other_sites_business(web: Web) -> None:
+    user = a_user(web, is_staff=True)
+    browser = Browser(web)
+    browser.get(LOGIN)
+
+    answer = browser.sign_in(user["username"])
+
+    cookies = {line.split("=")[0]: line.split("; ")[1:] for line in answer.headers.get_all("Set-Cookie") or []}
+    assert set(cookies) == {"sessionid", "csrftoken"}
+    for attributes in cookies.values():
+        assert {"HttpOnly", "SameSite=Lax", "Path=/", "Max-Age=28800"} <= set(attributes)
+        assert not [one for one in attributes if one.startswith("Domain")]
+
+
+@pytest.mark.parametrize(
+    "how", ["no token", "another's token", "a foreign origin", "no origin that can be told", "a foreign page"]
+)
+def test_a_forged_post_is_refused(web: Web, how: str) -> None:
+    user = a_user(web)
+    browser = superuser(web)[0]
+    action = {"action": "suspend", "_selected_action": user["id"], "reason": "forged"}
+    call = browser.posting(USERS, **action)
+    headers = dict(call.headers)
+    if how == "no token":
+        call = browser.posting(USERS, **action, csrfmiddlewaretoken="")
+    elif how == "another's token":
+        call = browser.posting(USERS, **action, csrfmiddlewaretoken=Browser(web).posting(LOGIN).body.decode()[-32:])
+    elif how == "a foreign page":
+        del headers["Cookie"]
+    else:
+        headers["Origin"] = "null" if how == "no origin that can be told" else "https://evil.example"
+
+    [answer] = web.race([Call("POST", call.path, call.body, headers)])
+
+    assert answer.status == 403
+    assert web.sql("select status, version from accounts_user where id = %s", user["id"]) == [("active", 1)]
+
+
+def test_suspension_ends_every_session_at_once_the_admins_too(web: Web, root: Browser) -> None:
+    opened = web.register()
+    user_id = opened["user"]["id"]
+    web.unguarded("update accounts_user set is_staff = true where id = %s", user_id)
+    browser = signed_in(web, opened["user"])
+    assert (browser.is_in(), web.me(opened["token"]).status) == (True, 200)
+
+    assert root.act("suspend", user_id, reason="S20") == [f"Suspended: {opened['user']['username']}."]
+
+    assert not browser.is_in()
+    assert web.me(opened["token"]).told == (401, "session-revoked")
+
+
+def test_a_new_password_ends_the_admins_sessions(web: Web) -> None:
+    opened = web.register()
+    web.unguarded("update accounts_user set is_staff = true where id = %s", opened["user"]["id"])
+    browser = signed_in(web, opened["user"])
+    assert browser.is_in()
+
+    body = {"current_password": PASSWORD, "new_password": "CANARY-pw-another-4712"}
+    assert web.call("POST", CHANGE_PASSWORD, body, **bearer(opened["token"])).status == 200
+
+    assert not browser.is_in()
+
+
+def test_no_page_sets_a_password(web: Web, root: Browser) -> None:
+    user = a_user(web)
+
+    assert b"password_change" not in root.get(INDEX).body
+    for path in ("/admin/password_change/", "/admin/password_change/done/"):
+        assert (root.get(path).status, root.post(path, old_password=PASSWORD).status) == (404, 404)
+    for path in (f"{USERS}{user['id']}/password/", f"{USERS}{user['id']}/change/password/"):
+        assert root.get(path).status in (302, 404)
+    form = fields_of(root.get(f"{USERS}{user['id']}/change/"))
+    assert [name for name in form if "password" in name] == []
+    assert root.change(user["id"], password="CANARY-pw-set-by-another", password1="x", status="deleted").status == 302
+    assert web.login(user["username"]).status == 200
+
+
+def test_no_page_shows_a_hash(web: Web, root: Browser) -> None:
+    user = web.register()["user"]
+    places = [f"/admin/{place}" for place in EVERYWHERE]
+    places += [f"{USERS}{user['id']}/{page}/" for page in ("change", "history")]
+
+    shown = {place: root.get(place) for place in places}
+
+    assert {place: answer.status for place, answer in shown.items()} == dict.fromkeys(places, 200)
+    assert user["username"].encode() in shown[USERS].body
+    assert [place for place, answer in shown.items() if b"argon2" in answer.body] == []
+
+
+# what staff may not ------------------------------------------------------------------------------------------
+
+
+def test_the_action_that_deletes_leaves_the_time_to_think_again(web: Web, root: Browser) -> None:
+    user = a_user(web)
+
+    assert root.act("delete_after_the_grace", user["id"], reason="Asked by mail") == [
+        f"To be deleted: {user['username']}."
+    ]
+
+    waits = "select status, delete_after > now() + interval '29 days' from accounts_user where id = %s"
+    assert web.sql(waits, user["id"]) == [("pending_deletion", True)]
+    [event] = web.published(user["id"], "user.status_changed")
+    assert (event["from"], event["to"], event["reason"]) == ("active", "pending_deletion", "Asked by mail")
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "accounts/user", "accounts/session", "accounts/loginrecord", "accounts/lastlogin", "accounts/securityrecord",
+        "accounts/outsidecall", "accounts/usersettings", "accounts/unguardedchange", "events/outboxrecord",
+        "events/parkeddelivery",
+    ],
+)  # fmt: skip
+def test_no_row_is_deleted_by_hand(web: Web, root: Browser, page: str) -> None:
+    user = a_user(web)
+    table = TABLES.get(page, page.replace("/", "_"))
+    [(before,)] = web.sql(f"select count(*) from {table}")  # noqa: S608 - a table
+    [(row,)] = web.sql(f"select (to_jsonb(t) ->> 'id') from {table} t limit 1") or [(user["id"],)]  # noqa: S608
+
+    assert b"delete_selected" not in root.get(f"/admin/{page}/").body
+    root.post(f"/admin/{page}/", action="delete_selected", _selected_action=[row or user["id"]], post="yes")
+    assert root.post(f"/admin/{page}/{row or user['id']}/delete/", post="yes").status in (302, 403)
+
+    assert web.sql(f"select count(*) from {table}") >= [(before,)]  # noqa: S608 - a table
+    assert web.sql("select count(*) from accounts_user where id = %s", user["id"]) == [(1,)]
+
+
+def test_staff_raises_nobody(web: Web) -> None:
+    user = a_user(web)
+    browser, by = staff(web, "change_user")
+
+    assert browser.change(user["id"], is_superuser="on", is_staff="on", status="deleted", version="1").status == 302
+    assert browser.change(by, is_superuser="on").status == 403
+
+    rights = "select is_staff, is_superuser, status, version from accounts_user where id = %s"
+    assert web.sql(rights, user["id"]) == [(False, False, "active", 1)]
+    assert web.sql(rights, by) == [(True, False, "active", 1)]
+
+
+def test_staff_changes_no_superuser_and_not_itself(web: Web) -> None:
+    above = a_user(web, is_superuser=True)
+    browser, by = staff(web, "change_user", "delete_user")
+
+    for user_id in (above["id"], by):
+        page = browser.get(f"{USERS}{user_id}/change/")
+        assert (page.status, b'name="_save"' in page.body) == (200, False)
+        assert browser.post(f"{USERS}{user_id}/change/", username="mine", version="1").status == 403
+        assert browser.act("delete_after_the_grace", user_id, reason="no")[0].startswith("Not done for ")
+        assert web.sql("select status, version from accounts_user where id = %s", user_id) == [("active", 1)]
+
+
+def test_staff_gives_no_group_that_it_is_not_in(web: Web) -> None:
+    user, other = a_user(web), a_group(web, "delete_user_immediately")
+    own = a_group(web)
+    browser, by = staff(web, "change_user", "add_user")
+    join(web, by, own)
+
+    refused = ["Not to yourself, not to a superuser unless you are one, and no group that you are not in."]
+    assert errors_of(browser.change(user["id"], groups=[own, other])) == refused
+    added = browser.post(f"{USERS}add/", username="grouped", email="grouped@example.com", groups=[other])
+    assert errors_of(added) == refused
+    assert browser.change(user["id"], groups=[own]).status == 302
+    assert web.sql("select group_id::text from accounts_user_groups where user_id = %s", user["id"]) == [(own,)]
+
+
+def test_what_a_group_permits_is_for_superusers_to_say(web: Web, root: Browser) -> None:
+    group = a_group(web)
+    [(permission,)] = web.sql("select id::text from auth_permission where codename = 'delete_user_immediately'")
+    browser, by = staff(web, "change_user")
+    join(web, by, group)
+    web.sql(
+        "insert into auth_group_permissions (group_id, permission_id) select %s, id from auth_permission"
+        " where codename like '%%_group' and content_type_id in"
+        " (select id from django_content_type where app_label = 'auth')",
+        group,
+    )  # fmt: skip
+    path = f"/admin/auth/group/{group}/change/"
+
+    assert browser.post(path, name="mine", permissions=[permission]).status == 403
+    assert browser.post("/admin/auth/group/add/", name="mine", permissions=[permission]).status == 403
+
+    permits = "select count(*) from auth_group_permissions where group_id = %s and permission_id = %s"
+    assert web.sql(permits, group, permission) == [(0,)]
+    name = fields_of(root.get(f"/admin/auth/group/{a_group(web)}/change/"))["name"]
+    assert name
+    assert root.post(path, name="renamed", permissions=[permission]).status == 302
+    assert web.sql(permits, group, permission) == [(1,)]
+    assert web.sql("select count(*) from auth_group where name = 'renamed'") == [(0,)]  # it has a member
+    assert root.post(f"/admin/auth/group/{group}/delete/", post="yes").status == 403
+
+
+@pytest.mark.parametrize(
+    ("permissions", "may"),
+    [
+        ([], set()),
+        (["view_user"], set()),
+        (["change_user"], {"suspend", "reactivate", "restore", "unlock", "send_password_link"}),
+        (["view_user", "delete_user"], {"delete_after_the_grace"}),
+        (["view_user", "delete_user_immediately"], set()),
+        (["view_user", "delete_user", "delete_user_immediately"], {"delete_after_the_grace", "delete_immediately"}),
+    ],
+)
+def test_each_action_needs_its_permission(web: Web, permissions: list[str], may: set[str]) -> None:
+    actions = {
+        "suspend", "reactivate", "restore", "unlock", "send_password_link", "delete_after_the_grace",
+        "delete_immediately",
+    }  # fmt: skip
+    user = a_user(web)
+    browser, _ = staff(web, *permissions)
+
+    page = browser.get(USERS)
+    assert page.status == (200 if permissions else 403)
+    assert {action for action in actions if f'value="{action}"' in page.body.decode()} == may
+    for action in actions - may:
+        browser.acted(action, user["id"], reason="not permitted")
+    assert browser.post(f"{USERS}add/", username="another", email="another@example.com").status == 403
+    assert web.sql("select status, version from accounts_user where id = %s", user["id"]) == [("active", 1)]
+    assert web.sql("select count(*) from accounts_outsidecall where user_id = %s", user["id"]) == [(0,)]
+
+
+def test_of_the_last_two_superusers_who_suspend_each_other_one_stays(web: Web) -> None:
+    (one, one_id), (two, two_id) = superuser(web), superuser(web)
+    admins = web.sql("select id::text from accounts_user where is_superuser")
+    others = [user_id for (user_id,) in admins if user_id not in (one_id, two_id)]
+    turn = "update accounts_user set is_superuser = not is_superuser where id = any(%s::uuid[])"
+    web.unguarded(turn, others)
+
+    web.race(
+        [
+            one.posting(USERS, action="suspend", _selected_action=two_id, reason="first"),
+            two.posting(USERS, action="suspend", _selected_action=one_id, reason="first"),
+        ]
+    )
+
+    left = web.sql("select id::text from accounts_user where is_superuser and status = 'active'")
+    web.unguarded(turn, others)
+    assert left in ([(one_id,)], [(two_id,)])
+
+
+def test_nonsense_is_no_fault_of_the_server(web: Web, root: Browser) -> None:
+    user = a_user(web)
+    form = fields_of(root.get(f"{USERS}{user['id']}/change/"))
+    nonsense = [
+        root.acted("suspend", "no-id", reason="x"),
+        root.acted("nothing", user["id"]),
+        root.acted("suspend", user["id"], reason="\0"),
+        root.acted("suspend", user["id"], reason="x", until="9999-12-31T23:59:59-23:59"),
+        root.get(f"{USERS}no-id/change/"),
+        root.get(f"{USERS}?q=%00"),
+        root.post(f"{USERS}add/", username="\0", email="a\0@example.com", groups=["no-id"]),
+        *(
+            root.post(f"{USERS}{user['id']}/change/", **{**form, **wrong})
+            for wrong in ({"version": "x"}, {"version": "9" * 30}, {"username": "x" * 5000}, {"time_zone": "../etc"})
+        ),
+    ]
+
+    assert {answer.status for answer in nonsense} <= {200, 302, 400}
+    assert web.sql("select username, status, version from accounts_user where id = %s", user["id"]) == [
+        (user["username"], "active", 1)
+    ]
+    assert [json.loads(line) for line in web.log_lines() if '"request failed"' in line] == []
