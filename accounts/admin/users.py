@@ -5,8 +5,9 @@ The permissions are the API's. Whoever may only look, or not touch this one (`st
 
 from typing import Any, cast
 
-from django.contrib import admin
-from django.http import HttpRequest
+from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponseRedirect
 
 from accounts.admin import forms, moves
 from accounts.models import User
@@ -76,6 +77,14 @@ class UserAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # it takes no para
         of_one = forms.UserWithRightsForm if _who(request).is_superuser else forms.UserForm
         form = of_one if obj else forms.NewUserForm
         return type(form.__name__, (form,), {"by": _who(request)})
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        """As Django's, which takes what an action was chosen for as ids; one that is none is nobody's."""
+        try:
+            return super().changelist_view(request, extra_context)
+        except ValidationError:
+            self.message_user(request, "Nothing was done. There is no such user.", messages.ERROR)
+            return HttpResponseRedirect(request.get_full_path())
 
     def save_form(self, request: Any, form: Any, change: Any) -> Any:
         """The user as the service left it."""
