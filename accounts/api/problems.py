@@ -98,9 +98,6 @@ ANSWERS: Mapping[type[Exception], Answer] = {
     changes.UsernameTaken: Answer(
         "username-taken", errors=(inputs.FieldError("/username", "username_taken", "This username is taken."),)
     ),
-    changes.EmailTaken: Answer(
-        "email-taken", errors=(inputs.FieldError("/email", "email_taken", "This e-mail address is taken."),)
-    ),
     credentials.InvalidCredentials: Answer("invalid-credentials", headers=_BEARER),
     credentials.AccountSuspended: Answer("account-suspended"),
     credentials.AccountPendingDeletion: Answer("account-pending-deletion"),
@@ -157,6 +154,10 @@ def answer_of(exc: Exception) -> Answer:
             return Answer("malformed-request", exc.detail)
         case changes.Stale():
             return Answer("precondition-failed", headers={"ETag": f'"{exc.version}"'})
+        case changes.EmailTaken():
+            place = inputs.pointer(exc.member)
+            error = inputs.FieldError(place, "email_taken", "This e-mail address is taken.")
+            return Answer("email-taken", errors=(error,))
         case throttles.RateLimited():
             return Answer("rate-limited", headers=_quota_headers(exc.over))
     found = next((answer for kind, answer in ANSWERS.items() if isinstance(exc, kind)), None)

@@ -16,7 +16,7 @@ from accounts.names import EmailAddress, parse_email
 from accounts.outside import notices
 from accounts.outside.mail import told_time
 from accounts.services import security_log
-from accounts.services.changes import EmailTaken, change, columns_of, locked_owner
+from accounts.services.changes import EmailTaken, change, columns_of, count_revealing, locked_owner
 from accounts.services.transactions import in_transaction
 from events.envelope import Actor
 
@@ -31,13 +31,20 @@ def verify_email(*, token: str, now: datetime) -> None:
     _verify(links.find(token, Link.Purpose.VERIFY, now=now), now)
 
 
-@in_transaction
 def request_change(*, session: Session, new_email: EmailAddress, client: Client, now: datetime) -> None:
     """Owe a mail with a link to the new address, and one that says so to the old. Nothing changes yet.
 
-    Raises EmailTaken where that may be told; else the mail says it. SessionRevoked if the user may not act any more.
+    Raises EmailTaken, and RateLimited, where that may be told; else the mail says it. SessionRevoked if the user may
+    not act any more.
     """
-    user = locked_owner(session)
+    if AccountsSettings.current().registration_reveals_email:
+        count_revealing(client)
+    _request_change(session, new_email, client, now)
+
+
+@in_transaction
+def _request_change(session: Session, new_email: EmailAddress, client: Client, now: datetime) -> None:
+    user = locked_owner(session, now=now)
     if AccountsSettings.current().registration_reveals_email:
         _refuse_taken(new_email, user)
     if new_email.canonical == user.email_canonical:
@@ -109,7 +116,7 @@ def _set(user: User, link: Found, now: datetime) -> None:
 def _refuse_taken(email: EmailAddress, user: User) -> None:
     others = User.objects.filter(email_canonical=email.canonical).exclude(pk=user.pk)
     if others.exists() or links.is_held(email.canonical, but_for=user):
-        raise EmailTaken
+        raise EmailTaken("new_email")
 
 
 def _leaving(user: User) -> dict[str, str]:

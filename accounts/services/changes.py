@@ -9,11 +9,11 @@ from typing import Any
 
 from django.db import IntegrityError
 
-from accounts import links
+from accounts import links, observe, throttles
 from accounts.errors import Refused
 from accounts.event_types import UserChanges, UserUpdated
 from accounts.models import Session, User
-from accounts.models.session import SessionRevoked
+from accounts.models.session import Client, SessionRevoked
 from accounts.models.user import EMAIL_UNIQUE, USERNAME_UNIQUE
 from accounts.names import EmailAddress, Username
 from events.envelope import Actor
@@ -25,7 +25,11 @@ class UsernameTaken(Refused):
 
 
 class EmailTaken(Refused):
-    """Another user has this address, in one spelling or another, or may have it back."""
+    """Another user has this address, in one spelling or another, or may have it back; it was asked for as `member`."""
+
+    def __init__(self, member: str = "email") -> None:
+        super().__init__()
+        self.member = member
 
 
 class Stale(Refused):
@@ -46,12 +50,32 @@ def refuse_stale(version: int, expected: Expected) -> None:
         raise Stale(version)
 
 
-def locked_owner(session: Session) -> User:
+def locked_owner(session: Session, *, now: datetime) -> User:
     """The session's user, locked. Raises SessionRevoked if the user may not act any more."""
     user = next(iter(User.objects.locked([session.user_id])), None)
-    if user is None or not user.is_active:
+    if user is None:
         raise SessionRevoked
+    refuse_ended(session, user, now=now)
     return user
+
+
+def refuse_ended(session: Session, user: User, *, now: datetime) -> None:
+    """Raises SessionRevoked if the session of this user, who is locked, has ended since it was found open.
+
+    Who ends sessions locks the user: a thief's request that waited for the lock does nothing any more.
+    """
+    if not (user.is_active and Session.objects.alive(now=now).filter(pk=session.pk).exists()):
+        raise SessionRevoked
+
+
+def count_revealing(client: Client) -> None:
+    """Before an answer tells whether a name is taken. Raises RateLimited."""
+    if client.counted:
+        try:
+            throttles.count({"register-address": client.counted})
+        except throttles.RateLimited as limited:
+            observe.record_rate_limited(quota=limited.over.name)
+            raise
 
 
 def columns_of(changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -89,8 +113,6 @@ def save(user: User, *columns: str) -> None:
 
     Only the constraints can tell who of two comes first; looking beforehand could not.
     """
-    if (not columns or "email_canonical" in columns) and links.is_held(user.email_canonical, but_for=user):
-        raise EmailTaken
     try:
         user.save(update_fields=columns or None, force_insert=not columns)
     except IntegrityError as error:
@@ -98,6 +120,9 @@ def save(user: User, *columns: str) -> None:
         if taken is None:
             raise
         raise taken from error
+    # Not before: whoever gives the address up at this moment has done so by now, and may have it back.
+    if (not columns or "email_canonical" in columns) and links.is_held(user.email_canonical, but_for=user):
+        raise EmailTaken
 
 
 def _constraint(error: IntegrityError) -> str:

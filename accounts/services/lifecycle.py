@@ -13,9 +13,10 @@ from accounts.conf import AccountsSettings
 from accounts.event_types import UserDeleted, UserStatusChanged
 from accounts.links import Found
 from accounts.models import Link, Session, User
-from accounts.models.session import Client, SessionRevoked
+from accounts.models.session import Client
 from accounts.models.user import STATUS_COLUMNS, InvalidState
 from accounts.services import staff
+from accounts.services.changes import refuse_ended
 from accounts.services.credentials import (
     AccountSuspended,
     authenticate,
@@ -66,8 +67,7 @@ def request_deletion(*, session: Session, now: datetime) -> User:
     Raises LastAdmin; SessionRevoked if the session's user may not act any more.
     """
     user = staff.locked_to_leave(session.user_id, by=None)
-    if not user.is_active:
-        raise SessionRevoked
+    refuse_ended(session, user, now=now)
     _leave(user, REQUESTED, Actor("user", str(user.pk)), now)
     return user
 

@@ -19,7 +19,7 @@ def change_profile(*, session: Session, changes: Mapping[str, Any], expected: Ex
 
     Raises Stale, UsernameTaken; SessionRevoked if the session's user may not act any more.
     """
-    user = locked_owner(session)
+    user = locked_owner(session, now=now)
     refuse_stale(user.version, expected)
     change(user, columns_of(changes), actor=Actor("user", str(user.pk)), now=now)
     return user
@@ -33,7 +33,7 @@ def change_settings(
 
     Raises Stale; SessionRevoked as `change_profile`.
     """
-    user = locked_owner(session)
+    user = locked_owner(session, now=now)
     # The user's row is locked: nobody else writes this one meanwhile, but for the handler that writes the first.
     UserSettings.objects.bulk_create([UserSettings(user_id=user.pk)], ignore_conflicts=True)
     settings = UserSettings.objects.get(pk=user.pk)

@@ -15,7 +15,8 @@ from django.contrib.auth.models import Group
 from django.db import transaction
 from django.utils import timezone
 
-from accounts import observe, passwords, throttles
+from accounts import passwords
+from accounts.errors import Refused
 from accounts.event_types import UserRegistered
 from accounts.models import PendingRegistration, User
 from accounts.models.session import Client
@@ -23,7 +24,7 @@ from accounts.names import EmailAddress, Username
 from accounts.outside import notices, queue
 from accounts.selectors import UserNotFound
 from accounts.services import idempotency, staff
-from accounts.services.changes import EmailTaken, UsernameTaken, save
+from accounts.services.changes import EmailTaken, UsernameTaken, count_revealing, save
 from accounts.services.credentials import InvalidCredentials, locked_as_verified, refuse_unless_active
 from accounts.services.idempotency import Done, RequestKey
 from accounts.services.opening import OpenSession, open_session
@@ -59,7 +60,7 @@ def register(
     With a `key` that was used already, it opens a new session of the user that was made then.
     Raises UsernameTaken, EmailTaken, RateLimited; KeyReused, RequestInProgress, InvalidCredentials for the key.
     """
-    _count(client)
+    count_revealing(client)
     done = idempotency.find(key)
     if done is None:
         # Hashing takes long: no transaction and no lock is open meanwhile.
@@ -77,7 +78,7 @@ def request_registration(
 
     Raises RateLimited; KeyReused and RequestInProgress for the key.
     """
-    _count(client)
+    count_revealing(client)
     if idempotency.find(key) is None:
         _note(_unsaved(new, passwords.hashed(password), now), key)
 
@@ -116,8 +117,8 @@ def complete(registration_id: UUID, *, now: datetime) -> None:
         try:
             with transaction.atomic():
                 save(user)
-        except (UsernameTaken, EmailTaken):
-            _say_why_not(noted)
+        except (UsernameTaken, EmailTaken) as taken:
+            _say_why_not(noted, taken)
         else:
             publish(_registered(user), actor=Actor("user", str(user.pk)))
         noted.delete()
@@ -166,9 +167,12 @@ def _note(user: User, key: RequestKey | None) -> None:
     transaction.on_commit(partial(queue.offer, noted.pk, queue.COMPLETE_REGISTRATION), robust=True)
 
 
-def _say_why_not(noted: PendingRegistration) -> None:
-    """The address has an account: its owner is told. Else the username alone is another's: who asked is told."""
-    kind = "username_taken"
+def _say_why_not(noted: PendingRegistration, taken: Refused) -> None:
+    """The address has an account: its owner is told. Else the username alone is another's: who asked is told.
+
+    An address that may be given back has no owner for the while, and nobody is told.
+    """
+    kind = "already_registered" if isinstance(taken, EmailTaken) else "username_taken"
     if User.objects.filter(email_canonical=noted.email_canonical).exists():
         kind = "already_registered"
     address = EmailAddress(noted.email, noted.email_canonical)
@@ -198,15 +202,6 @@ def _made_before(done: Done | None) -> User:
     if user is None:
         raise UserNotFound
     return user
-
-
-def _count(client: Client) -> None:
-    if client.counted:
-        try:
-            throttles.count({"register-address": client.counted})
-        except throttles.RateLimited as limited:
-            observe.record_rate_limited(quota=limited.over.name)
-            raise
 
 
 def _unsaved(new: NewUser, password_hash: str, now: datetime) -> User:
