@@ -1,4 +1,4 @@
-"""S43 (and S28 there): the admin is no way in for who guesses, forges or fixates, and none round the rules of staff."""
+"""S43: the admin is no way in for who guesses, forges or fixates, and no row is deleted or hash shown there."""
 
 import json
 from collections.abc import Iterator
@@ -10,11 +10,9 @@ from tests.acceptance.browsing import (
     LOGIN,
     USERS,
     Browser,
-    a_group,
     a_user,
     errors_of,
     fields_of,
-    join,
     signed_in,
     staff,
     superuser,
@@ -48,9 +46,6 @@ def _counts_begin_anew(web: Web) -> Iterator[None]:
 def root(web: Web) -> Browser:
     """A superuser, signed in."""
     return superuser(web, X_Forwarded_For=visitor(web).address)[0]
-
-
-# the door ---------------------------------------------------------------------------------------------------
 
 
 def test_a_hundred_guesses_at_once_are_ten(web: Web) -> None:
@@ -149,14 +144,26 @@ def test_a_forged_post_is_refused(web: Web, how: str) -> None:
     assert web.sql("select status, version from accounts_user where id = %s", user["id"]) == [("active", 1)]
 
 
-def test_suspension_ends_every_session_at_once_the_admins_too(web: Web, root: Browser) -> None:
+def test_who_is_no_staff_any_more_is_out_at_once(web: Web, root: Browser) -> None:
+    browser, user_id = staff(web)
+    form = fields_of(root.get(f"{USERS}{user_id}/change/"))
+    assert form.pop("is_staff") == "on"
+
+    assert root.post(f"{USERS}{user_id}/change/", **form).status == 302
+
+    assert not browser.is_in()
+    assert [event["changes"] for event in web.published(user_id, "user.updated")] == [{"is_staff": False}]
+
+
+@pytest.mark.parametrize("how", ["suspend", "delete_after_the_grace", "delete_immediately"])
+def test_who_is_barred_is_out_everywhere_at_once(web: Web, root: Browser, how: str) -> None:
     opened = web.register()
     user_id = opened["user"]["id"]
     web.unguarded("update accounts_user set is_staff = true where id = %s", user_id)
     browser = signed_in(web, opened["user"])
     assert (browser.is_in(), web.me(opened["token"]).status) == (True, 200)
 
-    assert root.act("suspend", user_id, reason="S20") == [f"Suspended: {opened['user']['username']}."]
+    root.act(how, user_id, reason="S20")
 
     assert not browser.is_in()
     assert web.me(opened["token"]).told == (401, "session-revoked")
@@ -200,9 +207,6 @@ def test_no_page_shows_a_hash(web: Web, root: Browser) -> None:
     assert [place for place, answer in shown.items() if b"argon2" in answer.body] == []
 
 
-# what staff may not ------------------------------------------------------------------------------------------
-
-
 def test_the_action_that_deletes_leaves_the_time_to_think_again(web: Web, root: Browser) -> None:
     user = a_user(web)
 
@@ -236,118 +240,6 @@ def test_no_row_is_deleted_by_hand(web: Web, root: Browser, page: str) -> None:
 
     assert web.sql(f"select count(*) from {table}") >= [(before,)]  # noqa: S608 - a table
     assert web.sql("select count(*) from accounts_user where id = %s", user["id"]) == [(1,)]
-
-
-def test_staff_raises_nobody(web: Web) -> None:
-    user = a_user(web)
-    browser, by = staff(web, "change_user")
-
-    assert browser.change(user["id"], is_superuser="on", is_staff="on", status="deleted", version="1").status == 302
-    assert browser.change(by, is_superuser="on").status == 403
-
-    rights = "select is_staff, is_superuser, status, version from accounts_user where id = %s"
-    assert web.sql(rights, user["id"]) == [(False, False, "active", 1)]
-    assert web.sql(rights, by) == [(True, False, "active", 1)]
-
-
-def test_staff_changes_no_superuser_and_not_itself(web: Web) -> None:
-    above = a_user(web, is_superuser=True)
-    browser, by = staff(web, "change_user", "delete_user")
-
-    for user_id in (above["id"], by):
-        page = browser.get(f"{USERS}{user_id}/change/")
-        assert (page.status, b'name="_save"' in page.body) == (200, False)
-        assert browser.post(f"{USERS}{user_id}/change/", username="mine", version="1").status == 403
-        assert browser.act("delete_after_the_grace", user_id, reason="no")[0].startswith("Not done for ")
-        assert web.sql("select status, version from accounts_user where id = %s", user_id) == [("active", 1)]
-
-
-def test_staff_gives_no_group_that_it_is_not_in(web: Web) -> None:
-    user, other = a_user(web), a_group(web, "delete_user_immediately")
-    own = a_group(web)
-    browser, by = staff(web, "change_user", "add_user")
-    join(web, by, own)
-
-    refused = ["Not to yourself, not to a superuser unless you are one, and no group that you are not in."]
-    assert errors_of(browser.change(user["id"], groups=[own, other])) == refused
-    added = browser.post(f"{USERS}add/", username="grouped", email="grouped@example.com", groups=[other])
-    assert errors_of(added) == refused
-    assert browser.change(user["id"], groups=[own]).status == 302
-    assert web.sql("select group_id::text from accounts_user_groups where user_id = %s", user["id"]) == [(own,)]
-
-
-def test_what_a_group_permits_is_for_superusers_to_say(web: Web, root: Browser) -> None:
-    group = a_group(web)
-    [(permission,)] = web.sql("select id::text from auth_permission where codename = 'delete_user_immediately'")
-    browser, by = staff(web, "change_user")
-    join(web, by, group)
-    web.sql(
-        "insert into auth_group_permissions (group_id, permission_id) select %s, id from auth_permission"
-        " where codename like '%%_group' and content_type_id in"
-        " (select id from django_content_type where app_label = 'auth')",
-        group,
-    )  # fmt: skip
-    path = f"/admin/auth/group/{group}/change/"
-
-    assert browser.post(path, name="mine", permissions=[permission]).status == 403
-    assert browser.post("/admin/auth/group/add/", name="mine", permissions=[permission]).status == 403
-
-    permits = "select count(*) from auth_group_permissions where group_id = %s and permission_id = %s"
-    assert web.sql(permits, group, permission) == [(0,)]
-    name = fields_of(root.get(f"/admin/auth/group/{a_group(web)}/change/"))["name"]
-    assert name
-    assert root.post(path, name="renamed", permissions=[permission]).status == 302
-    assert web.sql(permits, group, permission) == [(1,)]
-    assert web.sql("select count(*) from auth_group where name = 'renamed'") == [(0,)]  # it has a member
-    assert root.post(f"/admin/auth/group/{group}/delete/", post="yes").status == 403
-
-
-@pytest.mark.parametrize(
-    ("permissions", "may"),
-    [
-        ([], set()),
-        (["view_user"], set()),
-        (["change_user"], {"suspend", "reactivate", "restore", "unlock", "send_password_link"}),
-        (["view_user", "delete_user"], {"delete_after_the_grace"}),
-        (["view_user", "delete_user_immediately"], set()),
-        (["view_user", "delete_user", "delete_user_immediately"], {"delete_after_the_grace", "delete_immediately"}),
-    ],
-)
-def test_each_action_needs_its_permission(web: Web, permissions: list[str], may: set[str]) -> None:
-    actions = {
-        "suspend", "reactivate", "restore", "unlock", "send_password_link", "delete_after_the_grace",
-        "delete_immediately",
-    }  # fmt: skip
-    user = a_user(web)
-    browser, _ = staff(web, *permissions)
-
-    page = browser.get(USERS)
-    assert page.status == (200 if permissions else 403)
-    assert {action for action in actions if f'value="{action}"' in page.body.decode()} == may
-    for action in actions - may:
-        browser.acted(action, user["id"], reason="not permitted")
-    assert browser.post(f"{USERS}add/", username="another", email="another@example.com").status == 403
-    assert web.sql("select status, version from accounts_user where id = %s", user["id"]) == [("active", 1)]
-    assert web.sql("select count(*) from accounts_outsidecall where user_id = %s", user["id"]) == [(0,)]
-
-
-def test_of_the_last_two_superusers_who_suspend_each_other_one_stays(web: Web) -> None:
-    (one, one_id), (two, two_id) = superuser(web), superuser(web)
-    admins = web.sql("select id::text from accounts_user where is_superuser")
-    others = [user_id for (user_id,) in admins if user_id not in (one_id, two_id)]
-    turn = "update accounts_user set is_superuser = not is_superuser where id = any(%s::uuid[])"
-    web.unguarded(turn, others)
-
-    web.race(
-        [
-            one.posting(USERS, action="suspend", _selected_action=two_id, reason="first"),
-            two.posting(USERS, action="suspend", _selected_action=one_id, reason="first"),
-        ]
-    )
-
-    left = web.sql("select id::text from accounts_user where is_superuser and status = 'active'")
-    web.unguarded(turn, others)
-    assert left in ([(one_id,)], [(two_id,)])
 
 
 def test_nonsense_is_no_fault_of_the_server(web: Web, root: Browser) -> None:
