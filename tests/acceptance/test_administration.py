@@ -1,282 +1,279 @@
-"""The admin's users: made, changed and moved by the services, each with its event, and told what was refused."""
+"""The administration of one user: who is read, made and changed by staff, barred, deleted and let in again."""
 
-from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import Any
+from uuid import uuid4
 
 import pytest
-from msgspec import msgpack
 
-from tests.acceptance.browsing import USERS, Browser, a_group, a_user, errors_of, fields_of, join, staff, superuser
-from tests.acceptance.web import Web
-
-
-class Officer(NamedTuple):
-    """Signed in, and who it is."""
-
-    browser: Browser
-    id: str
+from tests.acceptance.administering import EVERYTHING, MEMBERS, USERS, act, actors, change, group, of, user
+from tests.acceptance.web import PASSWORD, Answer, Web, bearer, staff, superuser
 
 
 @pytest.fixture(scope="module")
-def officer(web: Web) -> Officer:
-    """A member of staff who may do to users whatever staff may."""
-    permissions = [f"{verb}_user" for verb in ("view", "add", "change", "delete")]
-    return Officer(*staff(web, *permissions, "delete_user_immediately"))
+def admin(web: Web) -> dict[str, Any]:
+    """Staff with every permission on users."""
+    return staff(web, *EVERYTHING)
 
 
-def stands(web: Web, user_id: str, columns: str) -> tuple[object, ...]:
-    [row] = web.sql(f"select {columns} from accounts_user where id = %s", user_id)  # noqa: S608 - names of columns
-    return row
+@pytest.fixture
+def somebody(web: Web) -> str:
+    """A user whom nothing has changed yet."""
+    return user(web, f"Somebody{uuid4().hex[:12]}")
 
 
-def actors(web: Web, user_id: str, event_type: str) -> list[tuple[str, str]]:
-    """Kind and id of who is told as the actor, of each event of this type."""
-    told = "select headers from events_outbox where key = %s and type = %s order by id"
-    headers = [dict(msgpack.decode(bytes(packed))) for (packed,) in web.sql(told, user_id, event_type)]
-    return [(one["ce_authtype"].decode(), one["ce_authid"].decode()) for one in headers]
+# one user ----------------------------------------------------------------------------------------------------
 
 
-def logged(web: Web, user_id: str) -> list[tuple[str, str]]:
-    """The admin's own records of this user: by whom, and what."""
-    records = "select user_id::text, change_message from django_admin_log where object_id = %s order by id"
-    return web.sql(records, user_id)
+def test_a_user_is_read_with_an_etag_also_who_is_deleted(web: Web, admin: dict[str, Any]) -> None:
+    ids = [user(web, "alive"), user(web, "gone", status="deleted")]
+
+    alive, gone = (web.read(of(user_id), admin["token"]) for user_id in ids)
+
+    assert (alive.status, alive.headers["ETag"], set(alive.json)) == (200, '"1"', MEMBERS)
+    assert (gone.status, gone.json["status"]) == (200, "deleted")
 
 
-def test_a_new_user_is_published_with_the_administrator_as_the_actor(web: Web, officer: Officer) -> None:
-    group = a_group(web)
-    browser, by = officer
-    join(web, by, group)
+def test_sessions_and_logs_of_a_user_are_read(web: Web, admin: dict[str, Any]) -> None:
+    opened = web.register()
+    user_id = opened["user"]["id"]
+    assert web.login(opened["user"]["username"], "CANARY-pw-wrong").status == 401
+    assert act(web, admin, of(user_id, "unlock"), {"reason": "called us"}).status == 204
 
-    added = browser.post(
-        f"{USERS}add/", username="Newcomer", email="newcomer@Example.com", display_name="New", groups=[group]
-    )
+    [session] = web.listed(of(user_id, "sessions"), admin["token"])
+    [login] = web.listed(of(user_id, "login-log"), admin["token"], outcome="failure")
+    [noted] = web.listed(of(user_id, "security-log"), admin["token"])
 
-    assert added.status == 302
-    made = "select id::text, email, status, is_staff, password from accounts_user where username = 'Newcomer'"
-    [(user_id, email, status, is_staff, password)] = web.sql(made)
-    assert (email, status, is_staff) == ("newcomer@example.com", "active", False)
-    assert password.startswith("!")  # until the link that is mailed sets one
-    assert actors(web, user_id, "user.registered") == [("staff", by)]
-    assert web.sql("select group_id::text from accounts_user_groups where user_id = %s", user_id) == [(group,)]
-    assert [who for who, _ in logged(web, user_id)] == [by]
+    assert (session["id"], session["current"]) == (opened["session_id"], False)
+    assert login["reason"] == "wrong_password"
+    assert (noted["kind"], noted["actor_id"]) == ("unlocked", admin["user"]["id"])
+    assert web.listed(of(user_id, "login-log"), admin["token"], outcome="success") == []
 
 
-def test_what_is_wrong_with_a_new_user_stands_at_the_field(web: Web, officer: Officer) -> None:
-    taken = a_user(web)
-    browser = officer.browser
-    before = web.sql("select count(*) from accounts_user")
-
-    refused = {
-        name: errors_of(browser.post(f"{USERS}add/", username=username, email=email, display_name=shown))
-        for name, username, email, shown in [
-            ("both taken", taken["username"].upper(), taken["email"].upper(), ""),
-            ("e-mail taken", "someone-else", taken["email"].upper(), ""),
-            ("reserved", "ADMIN", "a@example.com", ""),
-            ("none", "ab", "no-address", "\u202e"),
-            ("nothing", "", "", ""),
-        ]
-    }
-
-    assert refused == {
-        "both taken": ["Another user has this name."],
-        "e-mail taken": ["Another user has this address, or may have it back."],
-        "reserved": ["This name is reserved."],
-        "none": [
-            "At least 3 characters.",
-            "Enter a valid e-mail address.",
-            "No control characters, line breaks or changes of direction.",
-        ],
-        "nothing": ["This field is required.", "This field is required."],
-    }
-    assert web.sql("select count(*) from accounts_user") == before
+# who is made by staff ----------------------------------------------------------------------------------------
 
 
-def test_a_change_is_published_with_the_administrator_as_the_actor(web: Web, officer: Officer) -> None:
-    user, group = a_user(web), a_group(web)
-    browser, by = officer
-    join(web, by, group)
-    shown = browser.get(f"{USERS}{user['id']}/change/")
-    assert fields_of(shown)["username"] == user["username"]
-
-    saved = browser.change(user["id"], display_name="Ann", time_zone="Europe/Zurich", groups=[group])
-
-    assert saved.status == 302
-    [(name,)] = web.sql("select name from auth_group where id = %s", group)
-    [told] = web.published(user["id"], "user.updated")
-    assert told["changes"] == {"display_name": "Ann", "time_zone": "Europe/Zurich", "groups": [name]}
-    assert actors(web, user["id"], "user.updated") == [("staff", by)]
-    assert stands(web, user["id"], "display_name, version") == ("Ann", 2)
-    assert [who for who, _ in logged(web, user["id"])] == [by]
+def newcomer(**other: Any) -> dict[str, Any]:
+    name = f"n{uuid4().hex[:12]}"
+    return {"username": name, "email": f"{name}@example.com", **other}
 
 
-def test_a_new_address_is_not_verified_and_the_former_one_is_told(web: Web, officer: Officer) -> None:
-    user = a_user(web, email_verified=True)
-    browser = officer.browser
+def test_staff_makes_a_user_without_a_password(web: Web, admin: dict[str, Any]) -> None:
+    body = newcomer(display_name="New", locale="de", time_zone="Europe/Zurich")
 
-    assert browser.change(user["id"], email="elsewhere-43@example.com").status == 302
+    answer = act(web, admin, USERS, body)
 
-    assert stands(web, user["id"], "email, email_verified") == ("elsewhere-43@example.com", False)
-    owed = "select kind, email from accounts_outsidecall where user_id = %s order by kind"
-    assert ("email_changed", user["email"]) in web.sql(owed, user["id"])
-
-
-def test_nothing_changed_is_no_event(web: Web, officer: Officer) -> None:
-    user = a_user(web)
-    browser = officer.browser
-
-    assert browser.change(user["id"]).status == 302
-
-    assert (stands(web, user["id"], "version"), web.published(user["id"], "user.updated")) == ((1,), [])
+    assert answer.status == 201
+    assert answer.headers["Location"] == of(answer.json["id"])
+    assert (answer.headers["ETag"], set(answer.json)) == ('"1"', MEMBERS)
+    assert {name: answer.json[name] for name in body} == body
+    assert (answer.json["email_verified"], answer.json["is_staff"], answer.json["groups"]) == (False, False, [])
+    assert actors(web, answer.json["id"]) == [("user.registered", "staff", admin["user"]["id"])]
+    assert web.login(body["username"]).told == (401, "invalid-credentials")
 
 
-def test_who_saves_what_somebody_else_has_changed_meanwhile_is_told(web: Web, officer: Officer) -> None:
-    user = a_user(web)
-    first, second = officer.browser, staff(web, "change_user")[0]
-    path = f"{USERS}{user['id']}/change/"
-    shown = fields_of(first.get(path))
-    assert second.change(user["id"], display_name="Second").status == 302
+def test_a_repeat_makes_nobody_else(web: Web, admin: dict[str, Any]) -> None:
+    body, key = newcomer(), {"Idempotency_Key": f"key-{uuid4()}"}
+    first, again = (act(web, admin, USERS, body, **key) for _ in range(2))
+    other_body = act(web, admin, USERS, {**body, "locale": "de"}, **key)
+    other_admin = act(web, staff(web, "add_user"), USERS, body, **key)
 
-    answer = first.post(path, **{**shown, "display_name": "First"})
-
-    assert errors_of(answer) == ["Somebody else has changed this user meanwhile: load the page again and look."]
-    assert fields_of(answer)["display_name"] == "First"
-    assert stands(web, user["id"], "display_name, version") == ("Second", 2)
-    assert first.change(user["id"], display_name="First").status == 302
-    assert stands(web, user["id"], "display_name, version") == ("First", 3)
-
-
-def test_a_name_that_is_taken_meanwhile_is_told_at_the_field(web: Web, officer: Officer) -> None:
-    user, other = a_user(web), a_user(web)
-    browser = officer.browser
-
-    assert errors_of(browser.change(user["id"], username=other["username"].upper())) == ["Another user has this name."]
-    assert errors_of(browser.change(user["id"], username="root")) == ["This name is reserved."]
-    assert stands(web, user["id"], "username, version") == (user["username"], 1)
-
-
-def test_a_reserved_name_may_stay(web: Web, officer: Officer) -> None:
-    """That the command line gave."""
-    user = a_user(web, username="Staff", username_canonical="staff")
-
-    assert officer.browser.change(user["id"], display_name="The desk").status == 302
-    assert stands(web, user["id"], "username, display_name, version") == ("Staff", "The desk", 2)
-
-
-MOVES = {
-    "suspend": ("active", "suspended", "Suspended"),
-    "reactivate": ("suspended", "active", "Reactivated"),
-    "delete_after_the_grace": ("suspended", "pending_deletion", "To be deleted"),
-    "delete_immediately": ("active", "deleted", "Deleted"),
-}
-
-
-@pytest.mark.parametrize("action", MOVES)
-def test_each_of_several_users_is_moved_and_told_of(web: Web, officer: Officer, action: str) -> None:
-    former, status, done = MOVES[action]
-    browser, by = officer
-    one, two, not_now = a_user(web, status=former), a_user(web, status=former), a_user(web, status="deleted")
-    above = a_user(web, is_superuser=True, status=former)
-
-    told = browser.act(action, one["id"], two["id"], not_now["id"], above["id"], by, reason="As I said")
-
-    me = stands(web, by, "username")[0]
-    refused = "Not to yourself, not to a superuser unless you are one, and no group that you are not in."
-    assert sorted(told) == sorted(
-        [
-            f"{done}: {one['username']}, {two['username']}.",
-            f"Not done for {not_now['username']}: There is no such user any more.",
-            f"Not done for {above['username']}: {refused}",
-            f"Not done for {me}: {refused}",
-        ]
-    )
-    event = "user.deleted" if status == "deleted" else "user.status_changed"
-    for user in (one, two):
-        assert stands(web, user["id"], "status, status_reason") == (status, "As I said")
-        assert actors(web, user["id"], event) == [("staff", by)]
-        assert logged(web, user["id"]) == [(by, f"{done}.")]
-    assert [stands(web, user_id, "status")[0] for user_id in (above["id"], by)] == [former, "active"]
-    assert (logged(web, not_now["id"]), logged(web, above["id"]), logged(web, by)) == ([], [], [])
-
-
-def test_a_deletion_is_taken_back(web: Web, officer: Officer) -> None:
-    user = a_user(web)
-    browser = officer.browser
-    browser.act("delete_after_the_grace", user["id"], reason="By mistake")
-    assert stands(web, user["id"], "status, delete_after > now() + interval '29 days'") == ("pending_deletion", True)
-
-    assert browser.act("restore", user["id"]) == [f"Restored: {user['username']}."]
-
-    assert stands(web, user["id"], "status, delete_after") == ("active", None)
-    assert browser.act("restore", user["id"]) == [f"Not done for {user['username']}: Not while the status is active."]
-
-
-def test_a_suspension_may_have_an_end(web: Web, officer: Officer) -> None:
-    user = a_user(web)
-    browser = officer.browser
-    ahead = datetime.now(UTC).replace(microsecond=0) + timedelta(days=3)
-
-    assert browser.act("suspend", user["id"], reason="Rest", until=ahead.isoformat()) == [
-        f"Suspended: {user['username']}."
-    ]
-
-    assert stands(web, user["id"], "status, status_until") == ("suspended", ahead)
+    assert [answer.status for answer in (first, again)] == [201, 201]
+    assert again.json == first.json
+    assert other_body.told == (422, "idempotency-key-reused")
+    assert other_admin.told == (409, "username-taken")
+    assert len(actors(web, first.json["id"])) == 1
 
 
 @pytest.mark.parametrize(
-    ("action", "form", "told"),
+    ("other", "code"),
     [
-        ("suspend", {}, "Give a reason: the user is told."),
-        ("suspend", {"reason": "  "}, "Give a reason: the user is told."),
-        ("delete_after_the_grace", {}, "Give a reason: the user is told."),
-        ("delete_immediately", {}, "Give a reason: the user is told."),
-        ("suspend", {"reason": "x" * 201}, "At most 200 characters."),
-        (
-            "suspend",
-            {"reason": "one\ntwo"},
-            "No control characters, line breaks or changes of direction.",
-        ),
-        ("suspend", {"reason": "x", "until": "tomorrow"}, "A time such as 2026-11-28T09:00:00Z."),
-        ("suspend", {"reason": "x", "until": "2020-01-01T00:00:00Z"}, "The end of a suspension must lie ahead."),
+        ({"username": "admin"}, ("/username", "username_reserved")),
+        ({"email": "nobody"}, ("/email", "invalid_email")),
+        ({"time_zone": "Mars"}, ("/time_zone", "invalid_time_zone")),
+        ({"groups": ["no such group"]}, ("/groups", "unknown_group")),
+        ({"groups": ["a\0b"]}, ("/groups", "unknown_group")),
+        ({"groups": "x"}, ("/groups", "invalid_type")),
+        ({"groups": [1]}, ("/groups", "invalid_type")),
+        ({"groups": None}, ("/groups", "null")),
+        ({"password": PASSWORD}, ("/password", "unknown_field")),
+        ({"is_staff": True}, ("/is_staff", "unknown_field")),
+        ({"status": "active"}, ("/status", "unknown_field")),
     ],
 )
-def test_nobody_is_moved_where_something_is_missing(
-    web: Web, officer: Officer, action: str, form: dict[str, str], told: str
+def test_what_nobody_may_be_made_with_is_refused(
+    web: Web, admin: dict[str, Any], other: dict[str, Any], code: tuple[str, str]
 ) -> None:
-    user = a_user(web)
-    browser = officer.browser
+    before = web.sql("select count(*) from accounts_user")
 
-    assert browser.act(action, user["id"], **form) == [f"Nothing was done. {told}"]
-    assert stands(web, user["id"], "status, version") == ("active", 1)
+    answer = act(web, admin, USERS, newcomer(**other))
 
-
-def test_an_unlocked_user_may_try_again_and_a_password_link_is_owed(web: Web, officer: Officer) -> None:
-    user = a_user(web)
-    for _ in range(3):
-        assert web.login(user["username"], "CANARY-pw-wrong").status == 401
-    counted = "select count from accounts_throttle where key like 'login-failures/%%'"
-    assert (3,) in web.sql(counted)
-    browser, by = officer
-
-    assert browser.act("unlock", user["id"]) == [f"Unlocked: {user['username']}."]
-    assert browser.act("send_password_link", user["id"]) == [f"Link on its way: {user['username']}."]
-
-    assert (3,) not in web.sql(counted)
-    assert web.sql("select kind from accounts_outsidecall where user_id = %s", user["id"]) == [("reset",)]
-    noted = "select kind, actor_id::text from accounts_securityrecord where user_id = %s order by id"
-    assert web.sql(noted, user["id"]) == [("unlocked", by), ("reset_requested", by)]
+    assert (answer.status, answer.codes) == (400, [code])
+    assert web.sql("select count(*) from accounts_user") == before
 
 
-def test_too_many_at_once_are_a_mistake(web: Web) -> None:
-    browser, _ = superuser(web)
-    web.unguarded(
-        "insert into accounts_user select (jsonb_populate_record(u, jsonb_build_object('id', gen_random_uuid(),"
-        " 'username_canonical', u.username_canonical || n, 'email_canonical', n || u.email_canonical))).*"
-        " from accounts_user u, generate_series(1, 101) n where u.username = %s",
-        a_user(web)["username"],
-    )
-    before = web.sql("select count(*) from accounts_user where status = 'active'")
+# changes -----------------------------------------------------------------------------------------------------
 
-    browser.acted("suspend", a_user(web)["id"], select_across="1", reason="All")
 
-    assert browser.messages() == ["Nothing was done. At most 100 users at once."]
-    assert web.sql("select count(*) - 1 from accounts_user where status = 'active'") == before
+def stands(web: Web, user_id: str) -> dict[str, Any]:
+    [row] = web.sql("select to_jsonb(one) from accounts_user as one where id = %s", user_id)
+    found: dict[str, Any] = row[0]
+    return found
+
+
+def test_a_change_is_published_once_and_raises_the_version(web: Web, admin: dict[str, Any]) -> None:
+    user_id = web.register()["user"]["id"]
+    changed = {"display_name": "Ann", "locale": "fr", "time_zone": "Europe/Paris"}
+
+    answer = change(web, admin, user_id, changed, '"1"')
+    again = change(web, admin, user_id, changed, '"2"')
+
+    assert [(one.status, one.headers["ETag"], one.json["version"]) for one in (answer, again)] == [(200, '"2"', 2)] * 2
+    assert {name: again.json[name] for name in changed} == changed
+    [event] = web.published(user_id, "user.updated")
+    assert event["changes"] == changed
+
+
+def test_another_address_is_to_be_verified_and_the_former_one_is_told(
+    web: Web, admin: dict[str, Any], somebody: str
+) -> None:
+    answer = change(web, admin, somebody, {"email": f"new-{somebody}@example.com"})
+
+    assert (answer.json["email"], answer.json["email_verified"]) == (f"new-{somebody}@example.com", False)
+    owed = web.sql("select kind from accounts_outsidecall where user_id = %s order by kind", somebody)
+    assert owed == [("email_changed",), ("verify",)]
+
+
+@pytest.mark.parametrize(
+    ("match", "told"),
+    [
+        ('"7"', (412, "precondition-failed")),
+        ('W/"1"', (412, "precondition-failed")),
+        ("nonsense", (412, "precondition-failed")),
+        (None, (428, "precondition-required")),
+    ],
+)
+def test_a_change_of_another_version_is_refused(
+    web: Web, admin: dict[str, Any], somebody: str, match: str | None, told: tuple[int, str]
+) -> None:
+    headers = bearer(admin["token"]) | ({"If_Match": match} if match else {})
+    before = stands(web, somebody)
+
+    answer = web.call("PATCH", of(somebody), {"display_name": "x"}, **headers)
+
+    assert answer.told == told
+    assert answer.headers["ETag"] == ('"1"' if match else None)
+    assert stands(web, somebody) == before
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        "is_staff", "is_superuser", "status", "email_verified", "id", "version", "password", "last_login_at",
+        "user_permissions", "status_reason", "delete_after", "created_at", "failed_logins",
+    ],
+)  # fmt: skip
+def test_a_member_that_staff_does_not_change_here_is_refused(
+    web: Web, admin: dict[str, Any], somebody: str, member: str
+) -> None:
+    before = stands(web, somebody)
+
+    answer = change(web, superuser(web) if member == "is_staff" else admin, somebody, {"locale": "de", member: True})
+
+    assert (answer.status, answer.codes) == (400, [(f"/{member}", "unknown_field")])
+    assert stands(web, somebody) == before
+
+
+def test_names_that_others_have_are_refused(web: Web, admin: dict[str, Any], somebody: str) -> None:
+    user(web, "Taken")
+
+    assert change(web, admin, somebody, {"username": "tAKEN"}).told == (409, "username-taken")
+    assert change(web, admin, somebody, {"email": "TAKEN@example.com"}).told == (409, "email-taken")
+
+
+def test_groups_are_those_that_are_named(web: Web, somebody: str) -> None:
+    root, (one, other) = superuser(web), sorted([group(web), group(web)])
+
+    def groups(*names: str) -> Answer:
+        return change(web, root, somebody, {"groups": list(names)})
+
+    told = [groups(one), groups(other, one, one), groups(one, other), groups()]
+
+    assert [answer.json["groups"] for answer in told] == [[one], [one, other], [one, other], []]
+    assert [answer.json["version"] for answer in told] == [2, 3, 3, 4]
+    published = [event["changes"] for event in web.published(somebody, "user.updated")]
+    assert published == [{"groups": [one]}, {"groups": [one, other]}, {"groups": []}]
+
+
+# moves -------------------------------------------------------------------------------------------------------
+
+
+def test_a_user_goes_through_every_status_and_back(web: Web, admin: dict[str, Any]) -> None:
+    opened = web.register()
+    user_id, reason = opened["user"]["id"], {"reason": "spam"}
+
+    suspended = act(web, admin, of(user_id, "suspend"), {**reason, "until": "2100-01-01T00:00:00Z"})
+    assert web.me(opened["token"]).status == 401
+    again = act(web, admin, of(user_id, "suspend"), reason)
+    left = act(web, admin, of(user_id, "delete"), {"reason": "asked for"})
+    restored = act(web, admin, of(user_id, "restore"))
+    reactivated = act(web, admin, of(user_id, "reactivate"), reason)
+    gone = act(web, admin, of(user_id, "delete"), {**reason, "immediately": True})
+
+    assert (suspended.status, suspended.json["status"], suspended.headers["ETag"]) == (200, "suspended", '"2"')
+    assert (suspended.json["status_until"], suspended.json["status_reason"]) == ("2100-01-01T00:00:00Z", "spam")
+    assert again.told == (409, "invalid-state")
+    assert (left.status, left.json["status"]) == (202, "pending_deletion")
+    assert left.json["delete_after"]
+    assert (restored.status, restored.json["status"], restored.json["delete_after"]) == (200, "suspended", None)
+    assert (reactivated.status, reactivated.json["status"]) == (200, "active")
+    assert (gone.status, gone.json) == (202, {"status": "deleted", "delete_after": None})
+    assert web.login(opened["user"]["username"]).status == 401
+    assert [name for name, *_ in actors(web, user_id)] == [
+        "user.registered", *["user.status_changed"] * 4, "user.deleted",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({}, ("/reason", "required")),
+        ({"reason": " "}, ("/reason", "blank")),
+        ({"reason": "x" * 201}, ("/reason", "reason_too_long")),
+        ({"reason": "a\nb"}, ("/reason", "reason_characters")),
+        ({"reason": "x", "until": "2020-01-01T00:00:00Z"}, ("/until", "invalid_time")),
+        ({"reason": "x", "until": "soon"}, ("/until", "invalid_time")),
+        ({"reason": "x", "by": "me"}, ("/by", "unknown_field")),
+    ],
+)
+def test_a_suspension_has_a_reason_and_its_end_lies_ahead(
+    web: Web, admin: dict[str, Any], somebody: str, body: dict[str, Any], code: tuple[str, str]
+) -> None:
+    answer = act(web, admin, of(somebody, "suspend"), body)
+
+    assert (answer.status, answer.codes) == (400, [code])
+    assert stands(web, somebody)["status"] == "active"
+
+
+def test_sessions_are_ended_one_by_one_or_all(web: Web, admin: dict[str, Any]) -> None:
+    opened, stranger = web.register(), web.register()
+    others = [web.sign_in(opened["user"]) for _ in range(2)]
+    sessions = of(opened["user"]["id"], "sessions")
+
+    def end(session_id: str) -> Answer:
+        return web.call("DELETE", f"{sessions}/{session_id}", **bearer(admin["token"]))
+
+    assert [end(opened["session_id"]).status for _ in range(2)] == [204, 204]
+    assert end(stranger["session_id"]).told == (404, "not-found")
+    assert [web.me(one["token"]).status for one in (opened, *others, stranger)] == [401, 200, 200, 200]
+    assert web.call("DELETE", sessions, **bearer(admin["token"])).status == 204
+    assert [web.me(one["token"]).status for one in (*others, stranger)] == [401, 401, 200]
+    assert [event["scope"] for event in web.published(opened["user"]["id"], "user.logged_out")] == ["one", "all"]
+
+
+def test_a_reset_is_mailed_and_tells_the_administrator_nothing(web: Web, admin: dict[str, Any]) -> None:
+    user_id = web.register()["user"]["id"]
+
+    answer = act(web, admin, of(user_id, "password-reset"))
+
+    assert (answer.status, answer.json) == (202, {})
+    assert web.sql("select kind from accounts_outsidecall where user_id = %s", user_id) == [("reset",)]
