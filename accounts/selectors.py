@@ -12,7 +12,7 @@ from django.db.models import Q, QuerySet
 
 from accounts.conf import AccountsSettings
 from accounts.errors import Refused
-from accounts.models import LastLogin, LoginRecord, SecurityRecord, Session, User, UserSettings
+from accounts.models import LoginRecord, SecurityRecord, Session, User, UserSettings
 from accounts.models.session import SessionRevoked
 from accounts.names import canonical_identifier
 from accounts.tokens import AccessClaims
@@ -55,11 +55,6 @@ def user_identified(typed: str) -> User | None:
     except ValueError:
         return user_named(typed)
     return User.objects.filter(pk=user_id).first()
-
-
-def last_login_of(user_id: UUID) -> datetime | None:
-    """When the user last signed in."""
-    return LastLogin.objects.filter(user_id=user_id).values_list("at", flat=True).first()
 
 
 def open_session(claims: AccessClaims, *, now: datetime) -> Session:

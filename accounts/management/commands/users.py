@@ -16,6 +16,7 @@ from accounts.errors import FieldRefused
 from accounts.management import asking
 from accounts.models import User
 from accounts.models.user import InvalidState
+from accounts.selection import last_logins_of
 from accounts.selectors import UserNotFound
 from accounts.services import administration, lifecycle
 from accounts.services.credentials import failed_logins_of
@@ -40,7 +41,7 @@ def _show(options: Options) -> Iterator[str]:
     user, now = asking.user_named(options["user"]), timezone.now()
     told = {name: getattr(user, name) for name in _SHOWN} | {
         "groups": sorted(group.name for group in user.groups.all()),
-        "last_login_at": selectors.last_login_of(user.pk),
+        "last_login_at": last_logins_of([user.pk]).get(user.pk),
         "failed_logins": failed_logins_of([user.pk]).get(user.pk, 0),
         "open_sessions": selectors.open_sessions_of(user.pk, now=now).count(),
     }
