@@ -136,6 +136,31 @@ def test_a_refresh_beside_a_change_continues_nothing_old(web: Web, three: list[d
     assert alive(web, answers["change"].json)
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("PATCH", ME, {"display_name": "Eve"}), ("PATCH", "/api/v1/users/me/settings", {"notify_email": False}),
+        ("POST", "/api/v1/users/me/email", {"new_email": "eve@example.com"}), ("DELETE", ME, None),
+    ],
+)  # fmt: skip
+def test_a_request_that_waited_while_its_session_ended_does_nothing(
+    web: Web, method: str, path: str, body: dict[str, Any] | None
+) -> None:
+    opened = web.register()
+    user_id, headers = opened["user"]["id"], bearer(opened["token"]) | {"If-Match": "*"}
+    state = "select version, (select count(*) from accounts_outsidecall) from accounts_user where id = %s"
+    before = web.sql(state, user_id)
+    with ThreadPoolExecutor(1) as pool, psycopg.connect(web.dsn) as ending:
+        ending.execute("select from accounts_user where id = %s for no key update", [user_id])
+        late = pool.submit(web.call, method, path, body, **headers)
+        wait_for(partial(are_waiting, web, 1))
+        ending.execute("update accounts_session set ended_at = now() where user_id = %s", [user_id])
+        ending.commit()
+
+    assert late.result().told == (401, "session-revoked")
+    assert web.sql(state, user_id) == before
+
+
 def test_a_reset_ends_all_sessions_and_opens_none(web: Web, mailing: Mailing, three: list[dict[str, Any]]) -> None:
     token = link_by(RESET, web, mailing, three[0]["user"]["email"])
 
