@@ -1,7 +1,8 @@
 """Everything laid for a run, and each variant as something to call: `run` does so in turn and sums up.
 
-Two web processes, each on a database of its own: one with a relay that keeps up, and one, idle but for its own turn,
-whose outbox is far behind.
+Web processes, each on a database of its own: one with a relay that keeps up; and, idle but for their own turns, one
+whose outbox is far behind, one where changes are published and no relay takes them, one where they are not published,
+and one with a crowd of users to list.
 """
 
 import json
@@ -11,9 +12,22 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.api import backlog
-from benchmarks.api.names import BACKLOG, KAFKA_DOWN, LOGIN, REFRESH, REGISTRATIONS
-from benchmarks.api.people import CONNECTIONS, Person, people, refresh_tokens, requests
+from benchmarks.api import backlog, crowd
+from benchmarks.api.crowd import Crowd
+from benchmarks.api.names import (
+    BACKLOG,
+    CHANGES,
+    KAFKA_DOWN,
+    LISTS,
+    LOGIN,
+    PATCH,
+    PATCH_BARE,
+    PATCH_RELAYED,
+    REFRESH,
+    REGISTRATIONS,
+)
+from benchmarks.api.people import CONNECTIONS, refresh_tokens, requests
+from benchmarks.api.places import Place, place, without_triggers
 from benchmarks.api.plan import Found, Plan
 from benchmarks.frame.figures import percentile
 from benchmarks.frame.ground import Ground
@@ -44,11 +58,17 @@ class Scale:
     hashing_seconds: float
     samples: int
     times: int  # a backlog is so many times the samples
+    pages: int  # of users to list, and one more
 
     @property
     def backlog(self) -> int:
         """Pending records."""
         return self.samples * self.times
+
+    @property
+    def users(self) -> int:
+        """Users to list."""
+        return (self.pages + 1) * crowd.PAGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,24 +90,29 @@ class Bench:
 
     scale: Scale
     parts: Stack
-    here: Ground
-    behind: Ground
-    port: int
-    port_behind: int
-    who: Sequence[Person]
+    here: Place
+    behind: Place
+    published: Place
+    unpublished: Place
+    crowd: Crowd
 
     def measure(self, variant: str) -> Answered:
         """Raises CalledProcessError for a wrong answer, WrongOutcome."""
         if variant in (KAFKA_DOWN, BACKLOG):
             with self._without_kafka():
                 return self._register_behind() if variant == BACKLOG else self._register_in_vain()
-        tokens = refresh_tokens(self.port, self.who) if variant == REFRESH else []
-        return self._load(variant, self.port, tokens)
+        if variant in CHANGES:
+            return self._change(variant)
+        if variant in LISTS:
+            asked = [self.crowd.request(variant)] * CONNECTIONS
+            return self._ask(asked, self.crowd.port, expect=200, seconds=self.scale.seconds)
+        tokens = refresh_tokens(self.here.port, self.here.who) if variant == REFRESH else []
+        return self._load(variant, self.here, tokens)
 
     def measure_alone(self) -> Answered:
         """The load by itself, against what answers without a thought."""
         port = ports.free()
-        responder = self.here.start("-m", "benchmarks.api.responder", str(port))
+        responder = self.here.ground.start("-m", "benchmarks.api.responder", str(port))
         try:
             wait_for(lambda: not ports.is_free(port), within_s=_ANSWERS_WITHIN_S)
             return self._ask([request("GET", "/")] * CONNECTIONS, port, expect=200, seconds=self.scale.seconds)
@@ -95,18 +120,28 @@ class Bench:
             responder.terminate()
             responder.wait()
 
+    def _change(self, variant: str) -> Answered:
+        where = {PATCH: self.published, PATCH_BARE: self.unpublished, PATCH_RELAYED: self.here}[variant]
+        before = where.written()
+        answered = self._load(variant, where)
+        written = where.written().since(before)
+        if not written.changes or written.events != (0 if variant == PATCH_BARE else written.changes):
+            raise WrongOutcome(f"{variant}: {written}")
+        self._catch_up()  # the next turn has the cores to itself
+        return answered
+
     def _register_in_vain(self) -> Answered:
-        answered = self._load(KAFKA_DOWN, self.port)
-        if not backlog.pending(self.here):
+        answered = self._load(KAFKA_DOWN, self.here)
+        if not backlog.pending(self.here.ground):
             raise WrongOutcome(f"{KAFKA_DOWN}: everything was sent")
         return answered
 
     def _register_behind(self) -> Answered:
         # A relay that has never seen Kafka: with one, so many records would not stay pending.
-        with serving(self.behind, "manage.py", "relay_outbox") as relay:
+        with serving(self.behind.ground, "manage.py", "relay_outbox") as relay:
             wait_for(lambda: _is_alive(relay.port), within_s=_ANSWERS_WITHIN_S)
-            answered = self._load(BACKLOG, self.port_behind)
-        if backlog.pending(self.behind) < self.scale.backlog:
+            answered = self._load(BACKLOG, self.behind)
+        if backlog.pending(self.behind.ground) < self.scale.backlog:
             raise WrongOutcome(f"{BACKLOG}: some of it was sent")
         return answered
 
@@ -118,13 +153,16 @@ class Bench:
             yield
         finally:
             self.parts.kafka.start()
-        wait_for(lambda: not backlog.pending(self.here), within_s=_CARRIED_WITHIN_S)
+        self._catch_up()
 
-    def _load(self, variant: str, port: int, tokens: Sequence[str] = ()) -> Answered:
+    def _catch_up(self) -> None:
+        wait_for(lambda: not backlog.pending(self.here.ground), within_s=_CARRIED_WITHIN_S)
+
+    def _load(self, variant: str, where: Place, tokens: Sequence[str] = ()) -> Answered:
         expect = 201 if variant in REGISTRATIONS else 200
         hashes = variant in (LOGIN, *REGISTRATIONS)
         seconds = self.scale.hashing_seconds if hashes else self.scale.seconds
-        return self._ask(requests(variant, self.who), port, expect=expect, seconds=seconds, tokens=tokens)
+        return self._ask(requests(variant, where.who), where.port, expect=expect, seconds=seconds, tokens=tokens)
 
     def _ask(
         self, asked: Sequence[bytes], port: int, *, expect: int, seconds: float, tokens: Sequence[str] = ()
@@ -136,21 +174,30 @@ class Bench:
         with TemporaryDirectory() as folder:
             file = Path(folder, "plan.json")
             file.write_text(json.dumps(asdict(plan)))
-            found = Found(**json.loads(self.here.run("-m", "benchmarks.api.load", str(file))))
+            found = Found(**json.loads(self.here.ground.run("-m", "benchmarks.api.load", str(file))))
         done = len(found.took_ms) - found.unavailable
         return Answered(done / seconds, percentile(found.took_ms, 0.99), found.cpu_seconds / seconds, found.unavailable)
 
 
 @contextmanager
 def prepared(here: Ground, parts: Stack, scale: Scale) -> Iterator[Bench]:
-    """Both databases, both web processes, a relay, and people who are signed in."""
-    behind = here.copy("behind")
+    """All databases and their web processes, a relay, people who are signed in, and a crowd."""
+    behind, published, unpublished, crowded = map(here.copy, ("behind", "published", "unpublished", "crowded"))
     backlog.fill(behind, samples=scale.samples, times=scale.times)
     with ExitStack() as running:
         running.enter_context(relays(here, processes=1))
-        port = running.enter_context(serving_web(here, DJANGO_SETTINGS_MODULE="benchmarks.api.settings"))
-        port_behind = running.enter_context(serving_web(behind))
-        yield Bench(scale, parts, here, behind, port, port_behind, people(port))
+        port = running.enter_context(serving_web(crowded))
+        yield Bench(
+            scale=scale,
+            parts=parts,
+            here=running.enter_context(place(here, DJANGO_SETTINGS_MODULE="benchmarks.api.settings")),
+            behind=Place(behind, running.enter_context(serving_web(behind))),
+            published=running.enter_context(place(published)),
+            unpublished=running.enter_context(
+                place(without_triggers(unpublished), DJANGO_SETTINGS_MODULE="benchmarks.api.settings_unpublished")
+            ),
+            crowd=crowd.gather(crowded.dsn, port, pages=scale.pages),
+        )
 
 
 def _is_alive(port: int) -> bool:

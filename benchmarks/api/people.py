@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 
-from benchmarks.api.names import BARE, LOGIN, ME, PROFILE, REFRESH
+from benchmarks.api.names import BARE, CHANGES, LOGIN, ME, READS, REFRESH
 from benchmarks.api.plan import NUMBER, REFRESH_TOKEN
 from benchmarks.frame.http import request
 from benchmarks.frame.web import API, call
@@ -29,31 +29,44 @@ class Person:
 
 def people(port: int) -> Sequence[Person]:
     """As many as there are connections, registered here."""
-    return [_registered(port, f"person{number:02}") for number in range(CONNECTIONS)]
+    return [registered(port, f"person{number:02}") for number in range(CONNECTIONS)]
 
 
-def _registered(port: int, username: str) -> Person:
+def registered(port: int, username: str) -> Person:
+    """One more, for whatever a run needs."""
     told = call(port, "POST", f"{API}/register", body=_newcomer(username))
     return Person(id=told["user"]["id"], username=username, token=told["token"])
 
 
 def requests(variant: str, who: Sequence[Person]) -> Sequence[bytes]:
     """One a connection. What a name in it can be had once only for, it says by NUMBER."""
+    if variant in READS:
+        return _reads(variant, who)
+    if variant in CHANGES:
+        return _changes(who)
+    if variant == LOGIN:
+        return [request("POST", f"{API}/login", body=_credentials(person)) for person in who]
+    if variant == REFRESH:
+        return [request("POST", f"{API}/refresh", body={"refresh_token": REFRESH_TOKEN})] * CONNECTIONS
+    return [request("POST", f"{API}/register", body=_newcomer(f"new{next(_runs):04}.{NUMBER}"))] * CONNECTIONS
+
+
+def _reads(variant: str, who: Sequence[Person]) -> Sequence[bytes]:
     if variant == BARE:
         return [request("GET", f"/api/v1/benchmark/{person.id}") for person in who]
     if variant == ME:
         return [request("GET", f"{API}/me", token=person.token) for person in who]
-    if variant == PROFILE:  # another's
-        others = [*who[1:], who[0]]
-        return [
-            request("GET", f"{API}/{other.id}/profile", token=person.token)
-            for person, other in zip(who, others, strict=True)
-        ]
-    if variant == LOGIN:
-        return [request("POST", f"{API}/login", body=_credentials(person)) for person in who]
-    if variant == REFRESH:
-        return [request("POST", f"{API}/refresh", body={"refresh_token": REFRESH_TOKEN})] * len(who)
-    return [request("POST", f"{API}/register", body=_newcomer(f"new{next(_runs):04}.{NUMBER}"))] * len(who)
+    others = [*who[1:], who[0]]  # another's profile
+    return [
+        request("GET", f"{API}/{other.id}/profile", token=person.token)
+        for person, other in zip(who, others, strict=True)
+    ]
+
+
+def _changes(who: Sequence[Person]) -> Sequence[bytes]:
+    """Each time another name, whichever version is there."""
+    name = {"display_name": f"Name {next(_runs):04}.{NUMBER}"}
+    return [request("PATCH", f"{API}/me", body=name, token=person.token, if_match="*") for person in who]
 
 
 def refresh_tokens(port: int, who: Sequence[Person]) -> list[str]:

@@ -8,14 +8,14 @@ import argparse
 import sys
 
 from benchmarks.api.bench import NAME, PARTITIONS, TOPIC, Bench, Scale, prepared
-from benchmarks.api.names import ALONE, ME, READS, REGISTRATIONS, SIGN_INS
+from benchmarks.api.names import ALONE, GROUPS, ME
 from benchmarks.api.told import LOAD_CORES, RATIOS, UNAVAILABLE, p99_name, report
 from benchmarks.frame.figures import Measurements, rotated
 from benchmarks.frame.ground import ground
 from devstack import stack
 
-_FULL = Scale(rounds=5, warm_s=1.0, seconds=5.0, hashing_seconds=12.0, samples=20_000, times=50)
-_QUICK = Scale(rounds=2, warm_s=0.5, seconds=1.0, hashing_seconds=3.0, samples=5_000, times=10)
+_FULL = Scale(rounds=5, warm_s=1.0, seconds=5.0, hashing_seconds=12.0, samples=20_000, times=50, pages=10_000)
+_QUICK = Scale(rounds=2, warm_s=0.5, seconds=1.0, hashing_seconds=3.0, samples=5_000, times=10, pages=500)
 
 Round = dict[str, float]
 
@@ -50,7 +50,7 @@ def _round(bench: Bench, number: int, measurements: Measurements) -> Round:
     measurements.add(ALONE, alone.per_s)
     _say(f"{ALONE}: {alone.per_s:,.0f}/s")
     found: Round = {}
-    for variants in (READS, SIGN_INS, REGISTRATIONS):
+    for variants in GROUPS:
         for variant in rotated(variants, number):
             found |= _measure(bench, variant, measurements)
     return found

@@ -48,12 +48,16 @@ class Connection:
         return answer
 
 
-def request(method: str, path: str, *, body: Mapping[str, Any] | None = None, token: str = "") -> bytes:
-    """What to send: a JSON body where there is one, a bearer token likewise."""
+def request(
+    method: str, path: str, *, body: Mapping[str, Any] | None = None, token: str = "", if_match: str = ""
+) -> bytes:
+    """What to send: a JSON body where there is one, a bearer token and a condition likewise."""
     content = b"" if body is None else json.dumps(body).encode()
     lines = [f"{method} {path} HTTP/1.1", "Host: localhost", "User-Agent: benchmark", "Accept: application/json"]
     if token:
         lines.append(f"Authorization: Bearer {token}")
+    if if_match:
+        lines.append(f"If-Match: {if_match}")
     if body is not None:
         lines += ["Content-Type: application/json", f"Content-Length: {len(content)}"]
     return "\r\n".join([*lines, "", ""]).encode() + content

@@ -3,7 +3,30 @@
 import pytest
 
 from benchmarks.api.bench import Scale
-from benchmarks.api.names import ALONE, BACKLOG, BARE, KAFKA_DOWN, LOGIN, ME, PROFILE, REFRESH, REGISTER
+from benchmarks.api.names import (
+    ALONE,
+    BACKLOG,
+    BARE,
+    GROUPS,
+    KAFKA_DOWN,
+    LIST_BY_NAME,
+    LIST_COUNTED,
+    LIST_DEEP,
+    LIST_FIRST,
+    LOGIN,
+    ME,
+    PATCH,
+    PATCH_BARE,
+    PATCH_RELAYED,
+    PROFILE,
+    REFRESH,
+    REGISTER,
+    SEARCH_FEW,
+    SEARCH_MANY,
+    VARIANTS,
+)
+from benchmarks.api.people import Person, requests
+from benchmarks.api.plan import NUMBER
 from benchmarks.api.told import LOAD_CORES, RATIOS, UNAVAILABLE, figures, p99_name, report
 from benchmarks.frame.figures import Measurements
 from benchmarks.frame.http import body_of, request, status_of
@@ -12,8 +35,9 @@ from benchmarks.timing.pairs import PAIRS
 from benchmarks.timing.told import figures as figures_of_times
 
 _RATES = {
-    BARE: 1_000.0, ME: 650.0, PROFILE: 600.0, LOGIN: 60.0, REFRESH: 300.0, REGISTER: 50.0, KAFKA_DOWN: 49.0,
-    BACKLOG: 48.0,
+    BARE: 1_000.0, ME: 650.0, PROFILE: 600.0, PATCH: 400.0, PATCH_BARE: 500.0, PATCH_RELAYED: 320.0, LIST_FIRST: 80.0,
+    LIST_DEEP: 78.0, LIST_BY_NAME: 81.0, SEARCH_FEW: 125.0, SEARCH_MANY: 64.0, LIST_COUNTED: 10.0, LOGIN: 60.0,
+    REFRESH: 300.0, REGISTER: 50.0, KAFKA_DOWN: 49.0, BACKLOG: 48.0,
 }  # fmt: skip
 
 
@@ -22,7 +46,7 @@ def _measured() -> Measurements:
     for variant, rate in _RATES.items():
         measurements.add(variant, rate)
         measurements.add(p99_name(variant), 10_000 / rate)
-    for ratio, value in zip(RATIOS, (0.65, 0.9231, 1.02, 1.04), strict=True):
+    for ratio, value in zip(RATIOS, (0.65, 0.9231, 1.25, 1.5625, 0.975, 1.02, 1.04), strict=True):
         measurements.add(ratio, value)
     for name, value in ((ALONE, 40_000.0), (LOAD_CORES, 0.05), (UNAVAILABLE, 0), (UNAVAILABLE, 3), (UNAVAILABLE, 4)):
         measurements.add(name, value)
@@ -32,20 +56,56 @@ def _measured() -> Measurements:
 def test_the_figures_have_the_names_that_others_look_for() -> None:
     assert figures(_measured()) == {
         "bare_per_s": 1_000, "bare_p99_ms": 10, "me_per_s": 650, "me_p99_ms": 15.385, "profile_per_s": 600,
-        "profile_p99_ms": 16.667, "login_per_s": 60, "login_p99_ms": 166.667, "refresh_per_s": 300,
+        "profile_p99_ms": 16.667, "patch_per_s": 400, "patch_p99_ms": 25, "patch_bare_per_s": 500,
+        "patch_bare_p99_ms": 20, "patch_relayed_per_s": 320, "patch_relayed_p99_ms": 31.25, "list_first_per_s": 80,
+        "list_first_p99_ms": 125, "list_deep_per_s": 78, "list_deep_p99_ms": 128.205, "list_by_name_per_s": 81,
+        "list_by_name_p99_ms": 123.457, "search_few_per_s": 125, "search_few_p99_ms": 80, "search_many_per_s": 64,
+        "search_many_p99_ms": 156.25, "list_counted_per_s": 10, "list_counted_p99_ms": 1_000,
+        "login_per_s": 60, "login_p99_ms": 166.667, "refresh_per_s": 300,
         "refresh_p99_ms": 33.333, "register_per_s": 50, "register_p99_ms": 200, "me_ratio": 0.65,
-        "profile_ratio": 0.923, "p99_kafka_down_ratio": 1.02, "p99_backlog_ratio": 1.04, "load_alone_per_s": 40_000,
+        "profile_ratio": 0.923, "publish_cost_ratio": 1.25, "publish_and_relay_cost_ratio": 1.562, "list_ratio": 0.975,
+        "p99_kafka_down_ratio": 1.02, "p99_backlog_ratio": 1.04, "load_alone_per_s": 40_000,
         "load_cores": 0.05, "unavailable": 7,
     }  # fmt: skip
 
 
-def test_the_table_says_how_long_the_backlog_was() -> None:
-    scale = Scale(rounds=5, warm_s=1.0, seconds=5.0, hashing_seconds=12.0, samples=20_000, times=50)
+def test_each_ratio_is_of_the_two_that_it_names() -> None:
+    of = {ratio: _RATES[over] / _RATES[under] for ratio, (over, under) in RATIOS.items() if over in _RATES}
 
-    titles = [str(row[0]) for row in report(_measured(), scale).rows]
+    assert of == {
+        "me_ratio": 0.65, "profile_ratio": 600 / 650, "publish_cost_ratio": 1.25,
+        "publish_and_relay_cost_ratio": 1.5625, "list_ratio": 0.975,
+    }  # fmt: skip
 
+
+def test_every_variant_is_measured_beside_what_it_is_compared_with() -> None:
+    assert set(VARIANTS) == set(_RATES)
+    for over, under in RATIOS.values():
+        assert any(over.removesuffix(", p99") in group and under.removesuffix(", p99") in group for group in GROUPS)
+
+
+def test_the_table_says_how_long_the_backlog_was_and_how_many_users_were_listed() -> None:
+    scale = Scale(rounds=5, warm_s=1.0, seconds=5.0, hashing_seconds=12.0, samples=20_000, times=50, pages=10_000)
+
+    told = report(_measured(), scale)
+
+    titles = [str(row[0]) for row in told.rows]
     assert "POST /users/register, Kafka down and 1,000,000 records pending, p99" in titles
     assert "GET /users/{id}/profile, from the cache" in titles
+    assert "page 10,000 over page 1, answers/s" in titles
+    assert "GET /admin/users, a search that finds 250,024, page 1" in titles
+    assert told.figures["listed_users"] == 1_000_100
+    assert any("ends with the user number 1,000,000." in note for note in told.notes)
+
+
+def test_a_changed_name_is_another_each_time_whichever_version_is_there() -> None:
+    one = [Person(id="1", username="one", token="t")]
+
+    [first], [again] = requests(PATCH, one), requests(PATCH_BARE, one)
+
+    assert b"\r\nIf-Match: *\r\n" in first
+    assert NUMBER.encode() in first
+    assert body_of(first) != body_of(again)
 
 
 @pytest.mark.parametrize(
