@@ -55,7 +55,7 @@ def _clear_what_belongs_to(user: User) -> None:
     UserSettings.objects.filter(user_id=user.pk).delete()
     LastLogin.objects.filter(user_id=user.pk).delete()
     LoginRecord.objects.filter(user_id=user.pk).update(ip=None, network="", device="")
-    SecurityRecord.objects.filter(user_id=user.pk).update(ip=None, device="")
+    SecurityRecord.objects.filter(user_id=user.pk).update(ip=None, device="", reason="")
     calls.forget(user.pk)
     # The admin keeps the name of what was changed there.
     LogEntry.objects.filter(content_type__app_label="accounts", object_id=str(user.pk)).update(object_repr=NOBODY)

@@ -84,7 +84,10 @@ DELETE_IMMEDIATELY = Move(
     ),
     needs_reason=True,
 )
-UNLOCK = Move("Unlocked", lambda user_id, asked: administration.unlock(user_id=user_id, by=asked.by, now=asked.now))
+UNLOCK = Move(
+    "Unlocked",
+    lambda user_id, asked: administration.unlock(user_id=user_id, reason=asked.reason, by=asked.by, now=asked.now),
+)
 SEND_PASSWORD_LINK = Move(
     "Link on its way", lambda user_id, asked: administration.send_reset(user_id=user_id, by=asked.by, now=asked.now)
 )

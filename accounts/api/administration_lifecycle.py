@@ -108,8 +108,8 @@ class UnlockView(AdminEndpoint):
     @extend_schema(operation_id="unlock_user", request=ReasonInput, responses={204: None})
     def post(self, request: Request, user_id: UUID) -> Response:
         """The failures so far count no more."""
-        ReasonInput.parse(request)
-        unlock(user_id=user_id, by=staff_of(request), now=timezone.now())
+        body, by = ReasonInput.parse(request), staff_of(request)
+        unlock(user_id=user_id, reason=body.reason, by=by, now=timezone.now())
         return Response(status=204)
 
 

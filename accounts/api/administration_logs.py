@@ -21,10 +21,10 @@ from accounts.api.permissions import VIEW, AdminEndpoint
 
 
 class AdminSecurityRecordAnswer(SecurityRecordAnswer):
-    """Something that was noticed or done; `actor_id` is the administrator who did it."""
+    """Something that was noticed or done; `actor_id` is the administrator who did it, `reason` why."""
 
     class Meta(SecurityRecordAnswer.Meta):
-        fields = [*SecurityRecordAnswer.Meta.fields, "actor_id"]
+        fields = [*SecurityRecordAnswer.Meta.fields, "actor_id", "reason"]
         read_only_fields = fields
 
 

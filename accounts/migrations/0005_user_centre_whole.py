@@ -38,6 +38,11 @@ class Migration(migrations.Migration):
             field=models.UUIDField(null=True),
         ),
         migrations.AddField(
+            model_name='securityrecord',
+            name='reason',
+            field=models.CharField(blank=True, db_default='', default='', max_length=200),
+        ),
+        migrations.AddField(
             model_name='user',
             name='delete_after',
             field=models.DateTimeField(blank=True, null=True),

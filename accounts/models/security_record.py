@@ -12,7 +12,8 @@ _KINDS = [
 class SecurityRecord(models.Model):
     """One thing noticed or done, once an event and kind.
 
-    What no event tells of has an id of its own as `event_id`. `actor_id` is who did it on the user's behalf.
+    What no event tells of has an id of its own as `event_id`. `actor_id` is who did it on the user's behalf, and
+    `reason` why.
     """
 
     class Kind(models.TextChoices):
@@ -37,6 +38,7 @@ class SecurityRecord(models.Model):
     device = models.CharField(max_length=200, default="", blank=True)
     ip = models.GenericIPAddressField(null=True)
     actor_id = models.UUIDField(null=True)
+    reason = models.CharField(max_length=200, db_default="", default="", blank=True)
 
     class Meta:
         constraints = [

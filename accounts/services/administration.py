@@ -45,14 +45,14 @@ def change_user(
 
 
 @in_transaction
-def unlock(*, user_id: UUID, by: User | None, now: datetime) -> None:
+def unlock(*, user_id: UUID, reason: str, by: User | None, now: datetime) -> None:
     """Begin the counts of failed sign-ins anew. Raises UserNotFound, NotAllowed."""
     user = staff.locked(user_id, by=by)
     longest = max(window.within_s for window in AccountsSettings.current().quotas["login-pair"])
     recent = LoginRecord.objects.filter(user_id=user.pk, outcome=LoginRecord.Outcome.FAILURE)
     addresses_of = recent.filter(at__gt=now - timedelta(seconds=longest)).values_list("ip", flat=True).distinct()
     forget_failures_from(user, [Client(device="", ip=ip) for ip in addresses_of])
-    security_log.note(SecurityRecord.Kind.UNLOCKED, user.pk, now=now, by=by.pk if by else None)
+    security_log.note_staff(SecurityRecord.Kind.UNLOCKED, user.pk, by=by, now=now, reason=reason)
 
 
 @in_transaction
@@ -60,7 +60,7 @@ def send_reset(*, user_id: UUID, by: User | None, now: datetime) -> None:
     """Owe the user a mail with a link that sets a new password. Raises UserNotFound, NotAllowed."""
     user = staff.locked(user_id, by=by)
     notices.request(kind="reset", user_id=user.pk, key=f"reset/{uuid4()}", facts={})
-    security_log.note(SecurityRecord.Kind.RESET_REQUESTED, user.pk, now=now, by=by.pk if by else None)
+    security_log.note_staff(SecurityRecord.Kind.RESET_REQUESTED, user.pk, by=by, now=now)
 
 
 def _locked(user_id: UUID, changes: Mapping[str, Any], by: User | None) -> User:
@@ -84,4 +84,4 @@ def _set_groups(user: User, groups: Collection[Group], by: User | None) -> dict[
 def _readdress(user: User, by: User | None, now: datetime) -> None:
     addresses.give_up(user, now=now)
     notices.request(kind="verify", user_id=user.pk, key=f"verify/{uuid4()}", facts={})
-    security_log.note(SecurityRecord.Kind.EMAIL_CHANGED, user.pk, now=now, by=by.pk if by else None)
+    security_log.note_staff(SecurityRecord.Kind.EMAIL_CHANGED, user.pk, by=by, now=now)

@@ -5,20 +5,19 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from accounts.models import SecurityRecord
+from accounts.models import SecurityRecord, User
 from accounts.models.session import Client
 
 
-def note(
-    kind: SecurityRecord.Kind, user_id: UUID, *, now: datetime, client: Client | None = None, by: UUID | None = None
-) -> None:
-    """One row, with who did it where that was somebody else."""
+def note(kind: SecurityRecord.Kind, user_id: UUID, *, client: Client, now: datetime) -> None:
+    """One row: the user did it, from there."""
     SecurityRecord.objects.create(
-        event_id=uuid7(),
-        kind=kind,
-        user_id=user_id,
-        at=now,
-        device=client.device if client else "",
-        ip=client.ip if client else None,
-        actor_id=by,
+        event_id=uuid7(), kind=kind, user_id=user_id, at=now, device=client.device, ip=client.ip
+    )
+
+
+def note_staff(kind: SecurityRecord.Kind, user_id: UUID, *, by: User | None, now: datetime, reason: str = "") -> None:
+    """One row: it was done on the user's behalf, by whom and why; by nobody at the command line."""
+    SecurityRecord.objects.create(
+        event_id=uuid7(), kind=kind, user_id=user_id, at=now, actor_id=by.pk if by else None, reason=reason
     )

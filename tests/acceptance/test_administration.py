@@ -45,7 +45,7 @@ def test_sessions_and_logs_of_a_user_are_read(web: Web, admin: dict[str, Any]) -
 
     assert (session["id"], session["current"]) == (opened["session_id"], False)
     assert login["reason"] == "wrong_password"
-    assert (noted["kind"], noted["actor_id"]) == ("unlocked", admin["user"]["id"])
+    assert (noted["kind"], noted["actor_id"], noted["reason"]) == ("unlocked", admin["user"]["id"], "called us")
     assert web.listed(of(user_id, "login-log"), admin["token"], outcome="success") == []
 
 

@@ -79,8 +79,8 @@ def _restore(options: Options) -> Iterator[str]:
 
 
 def _unlock(options: Options) -> Iterator[str]:
-    user = asking.user_named(options["user"])
-    administration.unlock(user_id=user.pk, by=None, now=timezone.now())
+    user, asked = _asked(options)
+    administration.unlock(user_id=user.pk, **asked)
     yield f"{user.username} may try to sign in again."
 
 
@@ -126,7 +126,7 @@ class Command(ActionCommand):
         delete = self._add(actions, "delete", "delete the account after the grace", has_reason=True)
         delete.add_argument("--immediately", action="store_true", help="without a way back")
         self._add(actions, "restore", "take a deletion back during the grace", has_reason=True)
-        self._add(actions, "unlock", "begin the counts of failed sign-ins anew")
+        self._add(actions, "unlock", "begin the counts of failed sign-ins anew", has_reason=True)
 
     def handle(self, **options: Any) -> None:
         """Exit code 1 and one line that names the user and what is allowed, where it is refused."""
