@@ -66,3 +66,26 @@ def actors(web: Web, user_id: str) -> list[tuple[str, str, str]]:
         named = {name: value.decode() for name, value in msgpack.decode(bytes(headers))}
         found.append((event_type, named["ce_authtype"], named.get("ce_authid", "")))
     return found
+
+
+def chief_of(web: Web) -> Mapping[str, Any]:
+    """Somebody who may do everything; the answer to their registration."""
+    opened = web.register()
+    everything = "update accounts_user set is_staff = true, is_superuser = true where id = %s"
+    web.unguarded(everything, opened["user"]["id"])
+    return opened
+
+
+# What an administrator asks for, by the status that it leads to.
+_BARRING: Mapping[str, tuple[str, Mapping[str, Any], int]] = {
+    "suspended": ("suspend", {"reason": "spam"}, 200),
+    "pending_deletion": ("delete", {"reason": "asked by mail"}, 202),
+    "deleted": ("delete", {"reason": "asked by letter", "immediately": True}, 202),
+}
+
+
+def bar(web: Web, by: Mapping[str, Any], user_id: str, status: str) -> None:
+    """Have this administrator bar the user so."""
+    path, body, answered = _BARRING[status]
+    answer = act(web, by, of(user_id, path), body)
+    assert answer.status == answered, answer.body

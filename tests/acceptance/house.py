@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -21,7 +20,7 @@ from devstack import Stack
 from devstack.places import CHECKOUT
 from tests.acceptance.mailing import Mailing, mailing_of
 from tests.acceptance.serving import serving
-from tests.acceptance.web import Answer, Web, bearer
+from tests.acceptance.web import Web
 from tests.faults.proxy import Proxy
 from tests.integration.consuming import committed
 from tests.integration.raw_records import Raw, Topic
@@ -114,13 +113,6 @@ class House:
         with celery.connection_for_write(self.queue) as connection:
             celery.send_task(name, connection=connection)
 
-    def administrator(self) -> dict[str, Any]:
-        """Somebody who may do everything; the answer to their registration."""
-        opened = self.web.register()
-        everything = "update accounts_user set is_staff = true, is_superuser = true where id = %s"
-        self.web.unguarded(everything, opened["user"]["id"])
-        return opened
-
     def _ends(self) -> dict[int, int]:
         with closing(_reader()) as reader:
             return {place.partition: end for place, end in reader.end_offsets(self._assigned(reader)).items() if end}
@@ -129,11 +121,6 @@ class House:
         places = [TopicPartition(self.events.name, n) for n in reader.partitions_for_topic(self.events.name)]
         reader.assign(places)
         return places
-
-
-def administer(house: House, by: Mapping[str, Any], user_id: str, act: str, body: Any) -> Answer:
-    """POST it to the administration API."""
-    return house.web.call("POST", f"/api/v1/admin/users/{user_id}/{act}", body, **bearer(by["token"]))
 
 
 @contextmanager

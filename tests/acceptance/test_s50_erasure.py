@@ -9,8 +9,9 @@ from uuid_utils.compat import uuid7
 
 from devstack import Stack
 from tests.acceptance import keeping
+from tests.acceptance.administering import bar, chief_of
 from tests.acceptance.browsing import Browser, signed_in
-from tests.acceptance.house import QUEUE, House, administer, house_of
+from tests.acceptance.house import QUEUE, House, house_of
 from tests.acceptance.linking import CHANGE_EMAIL, CONFIRM_EMAIL, NEW, RESTORE, UNDO_EMAIL, VERIFY
 from tests.acceptance.mailing import RESET, token_in
 from tests.acceptance.web import CHANGE_PASSWORD, LOGIN, ME, PASSWORD, REGISTER, bearer
@@ -94,7 +95,7 @@ def house(django_db_setup: None, parts: Stack, tmp_path_factory: pytest.TempPath
 
 @pytest.fixture(scope="module")
 def chief(house: House) -> Mapping[str, Any]:
-    return house.administrator()
+    return chief_of(house.web)
 
 
 @pytest.fixture
@@ -177,7 +178,7 @@ def test_of_who_is_deleted_at_once_nothing_is_left_and_the_confirmation_comes_wh
     before = {place for _, place in person.found()}
     assert before >= TOLD_OF | {f"0 usercenter:profile:{person.id}"}
 
-    assert administer(house, chief, person.id, "delete", {"reason": "by letter", "immediately": True}).status == 202
+    bar(house.web, chief, person.id, "deleted")
     wait_for(person.is_erased)
 
     # Without the address nobody could be told.
@@ -228,7 +229,7 @@ def test_name_and_addresses_can_be_registered_again_and_the_next_owner_gets_noth
     a_life(person, chief)
     last = f"new@{person.stem}.example"
     links = [token_in(mail) for mail in house.mailing.mails_to(person.address) if "#token=" in str(mail)]
-    administer(house, chief, person.id, "delete", {"reason": "by letter", "immediately": True})
+    bar(house.web, chief, person.id, "deleted")
     house.wait_until_settled()
     known = {address: person.mails(address) for address in (person.address, last)}
 
@@ -249,9 +250,23 @@ def test_name_and_addresses_can_be_registered_again_and_the_next_owner_gets_noth
     assert (told["username"], told["display_name"], told["version"]) == (person.stem, "", 1)
 
 
+def test_tokens_of_who_is_erased_open_nothing(house: House, chief: Mapping[str, Any]) -> None:
+    person = Person(house, "thylacine", "100.64.8.").registers()
+    bar(house.web, chief, person.id, "deleted")
+    house.wait_until_settled()
+    token = bearer(person.opened["token"])
+
+    paths = [ME, f"{ME}/sessions", f"{ME}/settings", f"{ME}/login-log", f"/api/v1/users/{person.id}/profile"]
+    answers = [house.web.call("GET", path, **token).told for path in paths]
+
+    assert answers == [(401, "session-revoked")] * len(paths)
+    assert house.web.refresh(person.opened["refresh_token"]).told == (401, "invalid-token")
+    assert house.web.login(person.stem).told == (401, "invalid-credentials")
+
+
 def test_a_deletion_that_is_told_again_changes_nothing(house: House, chief: Mapping[str, Any]) -> None:
     person = Person(house, "moa", "100.64.7.").registers()
-    administer(house, chief, person.id, "delete", {"reason": "by letter", "immediately": True})
+    bar(house.web, chief, person.id, "deleted")
     is_gone(person)
     before, mails = keeping.tables(house.web), person.mails()
     told = "select event_id, partition from events_outbox where key = %s and type = 'user.deleted'"
