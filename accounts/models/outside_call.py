@@ -1,6 +1,6 @@
-"""What is owed to the outside: one mail (later SMS or HTTP request) that a handler promised.
+"""What is owed to the outside: one mail or HTTP request that a handler or service promised.
 
-Written in the handler's transaction by `outside.notices`; taken, made and settled by `outside.calls`.
+Written in the transaction of what it tells of, by `outside.notices`; taken, made and settled by `outside.calls`.
 """
 
 from django.db import models
@@ -12,11 +12,14 @@ class OutsideCall(models.Model):
     """One call owed. Pending until `settled_at`; given up when `failed_at` is set.
 
     `error` says why the last attempt failed, or why a settled call was skipped: by class and code, never more.
-    `key` is the caller's idempotency key: a second request with it owes nothing more. `id` goes along with the
-    call (Message-ID), so that a repeat can be told by the receiver. Asked for by somebody who typed an address and is
-    not signed in, it names that (`email`, blanked at its end) and no user: whose it is, if anyone's, is looked up when
-    the call is made. `next_attempt_at` is also the lease: whoever
+    `key` is the caller's idempotency key: a second request with it owes nothing more. `id` goes along with the call
+    (Message-ID, webhook-id), so that a repeat can be told by the receiver. `next_attempt_at` is also the lease: whoever
     takes the call moves it on, and a taker that dies is followed by another after it.
+
+    With a `user_id` alone it goes to that user, at the address that the row has by then; with an `email` too it goes
+    there, at that user's word (a change of address). With an `email` alone it goes to whoever has that address when it
+    is made; a few kinds go to it whoever has it. With neither it is a webhook that tells of a deletion. `email` is
+    blanked at the call's end.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)

@@ -2,7 +2,7 @@
 
 `handlers.webhooks` owes it by `facts_of`; `attempts` calls `send` and settles the call by what is raised here. What
 goes is the user's row as it is then, not the event's word: a late call tells the newest state, a forged event tells
-nothing that is not so. https://www.standardwebhooks.com
+nothing that is not so. Of a deletion goes the id, which is all that is left. https://www.standardwebhooks.com
 """
 
 import hashlib
@@ -24,11 +24,13 @@ from accounts.receivers import Receiver
 from events.errors import Permanent, Retryable
 
 KIND = "webhook"
+# The fact that names a user who is deleted, in place of the call's own user.
+GONE = "deleted"
 # For all of one attempt: name, connection, TLS and answer.
 WITHIN_S = 10.0
 # A receiver that hangs costs WITHIN_S once in so long, however many calls are due to it.
 LEFT_ALONE_S = 60.0
-_GONE = 410
+_NEVER_AGAIN = 410
 
 
 class Unwelcome(Retryable):
@@ -52,7 +54,10 @@ class Sender:
         self._alone_until: dict[str, float] = {}
 
     def send(self, call: OutsideCall) -> None:
-        """POST the user of `call` as they are now. Raises NobodyToTell, ReceiverGone and what is Retryable."""
+        """POST the user of `call` as they are now, or that they are gone.
+
+        Raises NobodyToTell, ReceiverGone and what is Retryable.
+        """
         accounts = AccountsSettings.current()
         receiver, body = _receiver_of(call, accounts), _body(call)
         name = call.facts["receiver"]
@@ -96,15 +101,18 @@ def _receiver_of(call: OutsideCall, accounts: AccountsSettings) -> Receiver:
 
 
 def _body(call: OutsideCall) -> bytes:
+    told = {"type": call.facts["type"], "timestamp": call.facts["timestamp"], "data": _data(call)}
+    return json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _data(call: OutsideCall) -> Mapping[str, Any]:
+    """Raises NobodyToTell where the row has nobody any more."""
+    if gone := call.facts.get(GONE):
+        return {"id": gone}
     living = User.objects.exclude(status=User.Status.DELETED)
     user = living.filter(pk=call.user_id).first() if call.user_id else None
     if user is None:
         raise NobodyToTell("the user is gone")
-    told = {"type": call.facts["type"], "timestamp": call.facts["timestamp"], "data": _data(user)}
-    return json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def _data(user: User) -> Mapping[str, Any]:
     return {
         "id": str(user.pk),
         "username": user.username,
@@ -132,7 +140,7 @@ def _headers(call: OutsideCall, secret: str, body: bytes) -> Mapping[str, str]:
 
 
 def _judge(status: int) -> None:
-    if status == _GONE:
+    if status == _NEVER_AGAIN:
         raise ReceiverGone(f"answer {status}")
     if not 200 <= status < 300:  # noqa: PLR2004 - the class of answers that mean success (RFC 9110, 15.3)
         raise Unwelcome(f"answer {status}")

@@ -16,7 +16,7 @@ from uuid import UUID
 from django.db import connection, transaction
 from pytest_django import Settings
 
-from accounts.event_types import UserChanges, UserUpdated
+from accounts.event_types import UserChanges, UserEvent, UserUpdated
 from accounts.models import OutsideCall, User
 from events.testing import deliver
 from tests.waiting import LIMIT_S
@@ -130,7 +130,7 @@ def update_of(user_id: UUID, version: int = 2) -> UserUpdated:
     return UserUpdated(user_id=user_id, version=version, changes=UserChanges(display_name="Ann"), at=at)
 
 
-def owed_after(event: UserUpdated) -> OutsideCall:
+def owed_after(event: UserEvent) -> OutsideCall:
     """The webhook that this event leads to, or the last of them."""
     deliver(event)
     return OutsideCall.objects.filter(kind="webhook").latest("created_at")

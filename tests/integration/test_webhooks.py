@@ -11,8 +11,9 @@ from django.utils import timezone
 from pytest_django import Settings
 from uuid_utils.compat import uuid7
 
-from accounts.models import OutsideCall
-from accounts.outside import attempts
+from accounts.event_types import Status, UserDeleted, UserStatusChanged
+from accounts.models import OutsideCall, User
+from accounts.outside import attempts, calls
 from events.testing import deliver
 from tests.integration.mailing import as_time_goes_by, registered_user, reread
 from tests.integration.receiving import (
@@ -27,6 +28,7 @@ from tests.integration.receiving import (
 )
 
 pytestmark = pytest.mark.django_db
+NINE = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -122,6 +124,80 @@ def test_a_receiver_that_is_configured_no_more_gets_nothing(receiver_of: Receive
 
 def test_without_receivers_nothing_is_owed() -> None:
     deliver(update_of(registered_user().id))
+
+    assert not OutsideCall.objects.filter(kind="webhook").exists()
+
+
+# suspensions, deletions --------------------------------------------------------------------------------------
+
+
+def moved(user: User, former: Status, to: Status) -> UserStatusChanged:
+    """The row, and the event that tells of it."""
+    change(user, status=to, version=2)
+    return UserStatusChanged(user_id=user.id, version=2, former=former, to=to, reason="spam", at=NINE)
+
+
+def deleted(user: User) -> UserDeleted:
+    change(user, status="deleted", version=2)
+    return UserDeleted(user_id=user.id, version=2, at=NINE)
+
+
+@pytest.mark.parametrize(
+    ("former", "to"), [("active", "suspended"), ("suspended", "active"), ("active", "pending_deletion")]
+)
+def test_another_status_arrives_without_its_reason(receiver_of: ReceiverOf, former: Status, to: Status) -> None:
+    one = receiver_of()
+    deliver(moved(registered_user(), former, to))
+
+    attempts.sweep_webhooks()
+
+    [arrived] = one.arrived
+    told = json.loads(arrived.body)
+    assert (told["type"], told["timestamp"]) == ("user.status_changed", "2026-11-24T09:00:00+00:00")
+    assert (told["data"]["status"], told["data"]["version"]) == (to, 2)
+    assert b"spam" not in arrived.body
+
+
+def test_a_deletion_arrives_as_the_id_alone_and_nothing_else_of_the_user(receiver_of: ReceiverOf) -> None:
+    both = receiver_of(), receiver_of()
+    user = registered_user()
+    deliver(update_of(user.id))
+    event = deleted(user)
+    event_id = deliver(event)
+    deliver(event, event_id=event_id)
+
+    for _ in range(4):
+        attempts.sweep_webhooks()
+
+    for one in both:
+        [arrived] = one.arrived
+        assert json.loads(arrived.body) == {
+            "type": "user.deleted", "timestamp": "2026-11-24T09:00:00+00:00", "data": {"id": str(user.id)},
+        }  # fmt: skip
+    assert not User.objects.filter(pk=user.id, username="ann").exists()
+
+
+def test_a_deletion_is_told_however_late_and_without_the_row(receiver_of: ReceiverOf) -> None:
+    one = receiver_of(status(500), status(200))
+    user = registered_user()
+    call = owed_after(deleted(user))
+    attempts.sweep_webhooks()
+    calls.forget(user.id)
+    change(user, status="active")
+    User.objects.filter(pk=user.id).delete()
+    as_time_goes_by(call)
+
+    attempts.sweep_webhooks()
+
+    first, second = one.arrived
+    assert (first.body, first.headers["webhook-id"]) == (second.body, second.headers["webhook-id"])
+    assert reread(call).settled_at is not None
+
+
+def test_a_deletion_of_somebody_who_is_there_is_told_to_nobody(receiver_of: ReceiverOf) -> None:
+    receiver_of()
+    for user_id in (registered_user().id, uuid7()):
+        deliver(UserDeleted(user_id=user_id, version=2, at=NINE))
 
     assert not OutsideCall.objects.filter(kind="webhook").exists()
 
