@@ -44,13 +44,27 @@ def sweep_registrations() -> None:
         complete_registration.delay(str(registration_id))
 
 
+@shared_task
+def end_suspension(user_id: str) -> None:
+    """Let this user in again, if the suspension is over."""
+    lifecycle.end_suspension(UUID(user_id), now=timezone.now())
+
+
 @shared_task(expires=60)
 def end_suspensions() -> None:
-    """Let those in again whose suspension is over."""
-    lifecycle.end_suspensions(now=timezone.now())
+    """Let those in again whose suspension is over, each by a task of its own."""
+    for user_id in lifecycle.suspended_until(timezone.now()):
+        end_suspension.delay(str(user_id))
+
+
+@shared_task
+def end_grace(user_id: str) -> None:
+    """Delete this user, if the time to come back is over."""
+    lifecycle.end_grace(UUID(user_id), now=timezone.now())
 
 
 @shared_task(expires=60)
 def end_graces() -> None:
-    """Delete those who have not come back."""
-    lifecycle.end_graces(now=timezone.now())
+    """Delete those who have not come back, each by a task of its own."""
+    for user_id in lifecycle.leaving_until(timezone.now()):
+        end_grace.delay(str(user_id))

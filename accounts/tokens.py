@@ -53,7 +53,7 @@ def issue(session: Session, *, now: datetime) -> str:
     """A token for this session, good for ACCESS_TTL_S seconds."""
     settings = AccountsSettings.current()
     key = load_keys(settings.jwt_signing_keys)[0]
-    claims = {
+    claims: dict[str, Any] = {
         "iss": settings.public_url,
         "aud": settings.public_url,
         "sub": str(session.user_id),
@@ -63,8 +63,9 @@ def issue(session: Session, *, now: datetime) -> str:
         "nbf": now - CLOCKS_APART,
         "exp": now + timedelta(seconds=settings.access_ttl_s),
         "auth_time": int(session.auth_time.timestamp()),
-        "amr": ["pwd"],
     }
+    if claims["auth_time"]:
+        claims["amr"] = ["pwd"]
     return jwt.encode(claims, key.private, algorithm=key.algorithm, headers={"typ": TYPE, "kid": key.kid})
 
 

@@ -202,7 +202,7 @@ CELERY_BEAT_SCHEDULE = {
     "sweep-registrations": {"task": "accounts.tasks.sweep_registrations", "schedule": 10.0},
     "end-suspensions": {"task": "accounts.tasks.end_suspensions", "schedule": 10.0},
     "end-graces": {"task": "accounts.tasks.end_graces", "schedule": 10.0},
-    "prune": {"task": "usercenter.tasks.prune", "schedule": 900.0},
+    "prune": {"task": "usercenter.tasks.prune", "schedule": 3600.0},
 }
 
 # Apps --------------------------------------------------------------------------------------------------------

@@ -13,10 +13,10 @@ from events.conf import EventsSettings
 
 
 # So that few pile up while no worker runs.
-@shared_task(expires=900)
+@shared_task(expires=3600)
 def prune() -> None:
     """Delete what is kept for a while and has been, a little at a time, in all tables; and what an erasure missed."""
-    _run_all([_prune_outbox, _prune_inbox, retention.prune, erasure.erase_late])
+    _run_all([_prune_outbox, _prune_inbox, retention.prune, _erase_missed, _erase_late])
 
 
 def _prune_outbox() -> None:
@@ -27,6 +27,16 @@ def _prune_outbox() -> None:
 def _prune_inbox() -> None:
     """What was received more than INBOX_RETENTION_D days ago."""
     inbox_retention.prune(before=timezone.now() - timedelta(days=EventsSettings.current().inbox_retention_d))
+
+
+def _erase_missed() -> None:
+    """Whom the consumer has not erased."""
+    erasure.clean_up_missed(now=timezone.now())
+
+
+def _erase_late() -> None:
+    """What came beside an erasure."""
+    erasure.erase_late(now=timezone.now())
 
 
 def _run_all(steps: Sequence[Callable[[], None]]) -> None:

@@ -7,8 +7,19 @@ user's id, the stream `accounts.user` and the new version. Why so: docs/decision
 from django.db import migrations
 
 PUBLISHED = (
-    "id", "username", "username_canonical", "email", "email_canonical", "email_verified", "status",
-    "display_name", "locale", "time_zone", "is_staff", "is_superuser", "version",
+    "id",
+    "username",
+    "username_canonical",
+    "email",
+    "email_canonical",
+    "email_verified",
+    "status",
+    "display_name",
+    "locale",
+    "time_zone",
+    "is_staff",
+    "is_superuser",
+    "version",
 )
 
 
@@ -16,9 +27,11 @@ def row(name, columns):
     return "(" + ", ".join(f"{name}.{column}" for column in columns) + ")"
 
 
+def changed(columns):
+    return f"{row('old', columns)} is distinct from {row('new', columns)}"
+
+
 GUARDED = "current_setting('accounts.unguarded', true) is distinct from pg_current_xact_id()::text"
-CHANGED = f"{row('old', PUBLISHED)} is distinct from {row('new', PUBLISHED)}"
-CHANGED_OR_PASSWORD = f"{row('old', (*PUBLISHED, 'password'))} is distinct from {row('new', (*PUBLISHED, 'password'))}"
 
 WAY_ROUND = """
 -- The only way round: bound to this transaction's number, so that no session-wide SET can open it; and logged.
@@ -36,8 +49,11 @@ create function accounts_guarded() returns void language sql as $$
 $$;
 """
 
-NEEDS_EVENT = f"""
-create function accounts_user_needs_event() returns trigger language plpgsql set search_path = pg_catalog, public as $$
+
+def needs_event(published):
+    """The function of the triggers, for these columns; a later list takes its place."""
+    return f"""
+create or replace function accounts_user_needs_event() returns trigger language plpgsql set search_path = pg_catalog, public as $$
 declare
   subject text;
   announced bigint;
@@ -50,7 +66,7 @@ begin
     announced := new.version;
   end if;
   -- A new hash alone may keep the version: the login that upgraded it says so under the version that stands.
-  if tg_op = 'UPDATE' and (new.version < old.version or (new.version = old.version and {CHANGED})) then
+  if tg_op = 'UPDATE' and (new.version < old.version or (new.version = old.version and {changed(published)})) then
     raise exception using errcode = '23514', constraint = 'accounts_user_event', table = 'accounts_user',
       message = format('user %s changed without a new version', subject),
       hint = 'version must grow with every published change';
@@ -64,7 +80,10 @@ begin
   end if;
   return null;
 end $$;
+"""
 
+
+NO_TRUNCATE = """
 create function accounts_user_no_truncate() returns trigger language plpgsql as $$
 begin
   raise exception using errcode = '23514', constraint = 'accounts_user_event', table = 'accounts_user',
@@ -72,13 +91,19 @@ begin
 end $$;
 """
 
+
+def update_trigger(published):
+    """Of a change of these columns, or of the password."""
+    return f"""create constraint trigger accounts_user_event_u after update on accounts_user
+  deferrable initially deferred for each row
+  when ({changed((*published, "password"))} and {GUARDED}) execute function accounts_user_needs_event();"""
+
+
 TRIGGERS = f"""
 create constraint trigger accounts_user_event_i after insert on accounts_user
   deferrable initially deferred for each row
   when ({GUARDED}) execute function accounts_user_needs_event();
-create constraint trigger accounts_user_event_u after update on accounts_user
-  deferrable initially deferred for each row
-  when ({CHANGED_OR_PASSWORD} and {GUARDED}) execute function accounts_user_needs_event();
+{update_trigger(PUBLISHED)}
 create constraint trigger accounts_user_event_d after delete on accounts_user
   deferrable initially deferred for each row
   when ({GUARDED}) execute function accounts_user_needs_event();
@@ -101,4 +126,4 @@ drop function accounts_unguarded(text);
 class Migration(migrations.Migration):
     dependencies = [("accounts", "0001_initial"), ("events", "0002_outbox_storage")]
 
-    operations = [migrations.RunSQL(WAY_ROUND + NEEDS_EVENT + TRIGGERS, DROP)]
+    operations = [migrations.RunSQL(WAY_ROUND + needs_event(PUBLISHED) + NO_TRUNCATE + TRIGGERS, DROP)]

@@ -43,7 +43,7 @@ class SessionQuerySet(models.QuerySet["Session"]):
     """The ways a session begins, goes on and ends; all in the caller's transaction."""
 
     def open(self, *, user: User, client: Client, now: datetime, for_s: int) -> "Session":
-        """A new session that lasts `for_s` seconds at most."""
+        """A new session that lasts `for_s` seconds at most, of who has just given the password."""
         return self.create(
             user=user,
             device=client.device,
@@ -60,11 +60,24 @@ class SessionQuerySet(models.QuerySet["Session"]):
         return self.filter(ended_at=None, expires_at__gt=now)
 
     def renew(self, session: "Session", *, now: datetime) -> None:
-        """Its user has given the password again. Raises SessionRevoked if it has ended, or does at this moment."""
-        session.auth_time = session.last_used_at = now
-        alive = self.alive(now=now).filter(pk=session.pk)
-        if not alive.update(auth_time=now, last_used_at=now):
+        """It begins anew: its user has given the password, and no older token continues it. Raises SessionRevoked."""
+        self._go_on(session, now, auth_time=now)
+
+    def reauthenticate(self, session: "Session", *, now: datetime) -> None:
+        """Its user has given the password again, for the token that is made of `session` next, and for no other.
+
+        Who has a copy of its refresh token gains nothing: what follows from that says when the session began. Raises
+        SessionRevoked if it has ended, or does at this moment.
+        """
+        self._go_on(session, now)
+        session.auth_time = now
+
+    def _go_on(self, session: "Session", now: datetime, **columns: datetime) -> None:
+        columns["last_used_at"] = now
+        if not self.alive(now=now).filter(pk=session.pk).update(**columns):
             raise SessionRevoked
+        for name, value in columns.items():
+            setattr(session, name, value)
 
     def end(self, *, now: datetime) -> int:
         """End those that are open; gives how many were."""

@@ -21,6 +21,7 @@ from accounts.errors import Refused
 # A change of any of these needs an event and a new version; the triggers hold the same list.
 PUBLISHED_COLUMNS = (
     "id", "username", "username_canonical", "email", "email_canonical", "email_verified", "status",
+    "status_reason", "status_until", "delete_after", "former_status",
     "display_name", "locale", "time_zone", "is_staff", "is_superuser", "version",
 )  # fmt: skip
 
@@ -56,8 +57,9 @@ class UserQuerySet(models.QuerySet["User"]):
 class User(AbstractBaseUser, PermissionsMixin):
     """One account. `version` grows by one with every published change.
 
-    `status_reason` was given at the last move of the status. A suspension ends by itself at `status_until`, an account
-    that waits for its deletion is deleted at `delete_after`, and restored it has its `former_status`.
+    `status_reason` was given at the last move of the status. A suspension ends by itself at `status_until`; an account
+    that waits for its deletion is deleted at `delete_after` and, restored, has its `former_status`. `erased_at` is when
+    all that tells of a deleted person was cleared.
     """
 
     class Status(models.TextChoices):
@@ -78,6 +80,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     status_reason = models.CharField(max_length=200, db_default="", default="", blank=True)
     status_until = models.DateTimeField(null=True, blank=True)
     delete_after = models.DateTimeField(null=True, blank=True)
+    erased_at = models.DateTimeField(null=True, blank=True)
     former_status = models.CharField(max_length=16, choices=Status, db_default="", default="", blank=True)
     display_name = models.CharField(max_length=100, default="", blank=True)
     locale = models.CharField(max_length=35, default="en")
@@ -115,6 +118,7 @@ class User(AbstractBaseUser, PermissionsMixin):
             models.Index(name="accounts_user_by_email", fields=["email_canonical"], opclasses=["varchar_pattern_ops"]),
             models.Index(name="accounts_user_suspended", fields=["status_until"], condition=Q(status="suspended")),
             models.Index(name="accounts_user_leaving", fields=["delete_after"], condition=Q(status="pending_deletion")),
+            models.Index(name="accounts_user_deleted", fields=["erased_at"], condition=Q(status="deleted")),
             # The last of them stays: each of their moves looks at all.
             models.Index(name="accounts_user_superusers", fields=["id"], condition=Q(is_superuser=True)),
         ]

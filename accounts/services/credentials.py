@@ -5,7 +5,7 @@ one hash run and gets one and the same refusal; what is special about an account
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from accounts import observe, opaque, passwords, selectors, throttles
@@ -124,6 +124,14 @@ def forget_failures_from(user: User, clients: Iterable[Client]) -> None:
         throttles.forget({"login-pair": f"{account} {client.counted}"})
 
 
+def forget_all_failures(user: User, *, now: datetime) -> None:
+    """Begin the account's counts anew, from wherever somebody has failed lately; in the caller's transaction."""
+    longest = max(window.within_s for window in AccountsSettings.current().quotas["login-pair"])
+    recent = LoginRecord.objects.filter(user_id=user.pk, outcome=LoginRecord.Outcome.FAILURE)
+    addresses = recent.filter(at__gt=now - timedelta(seconds=longest)).values_list("ip", flat=True).distinct()
+    forget_failures_from(user, [Client(device="", ip=ip) for ip in addresses])
+
+
 def failed_logins_of(user_ids: Sequence[UUID]) -> Mapping[UUID, int]:
     """How many sign-ins of each have failed since the last that did not; those with none are not told."""
     return throttles.counts("login-failures", {f"user {user_id}": user_id for user_id in user_ids})
@@ -164,6 +172,8 @@ def _is_first_warning(subject: str) -> bool:
 @in_transaction
 def _warn(user: User, client: Client, now: datetime) -> None:
     for locked in User.objects.locked([user.pk]):
+        if locked.status == User.Status.DELETED:
+            continue
         alert = UserSecurityAlert.of(locked, kind="login_blocked", at=now, client=client)
         publish(alert, actor=Actor("system"))
 

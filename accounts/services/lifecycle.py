@@ -13,8 +13,9 @@ from accounts.conf import AccountsSettings
 from accounts.event_types import UserDeleted, UserStatusChanged
 from accounts.links import Found
 from accounts.models import Link, Session, User
-from accounts.models.session import Client
+from accounts.models.session import Client, SessionRevoked
 from accounts.models.user import STATUS_COLUMNS, InvalidState
+from accounts.selectors import UserNotFound
 from accounts.services import staff
 from accounts.services.changes import refuse_ended
 from accounts.services.credentials import (
@@ -25,7 +26,7 @@ from accounts.services.credentials import (
     refuse_unless_active,
     refuse_unverified,
 )
-from accounts.services.opening import OpenSession, open_session
+from accounts.services.opening import OpenSession, open_session, open_session_without_password
 from accounts.services.transactions import in_transaction
 from events.envelope import Actor
 from events.outbox.publish import publish
@@ -66,7 +67,10 @@ def request_deletion(*, session: Session, now: datetime) -> User:
 
     Raises LastAdmin; SessionRevoked if the session's user may not act any more.
     """
-    user = staff.locked_to_leave(session.user_id, by=None)
+    try:
+        user = staff.locked_to_leave(session.user_id, by=None)
+    except UserNotFound:
+        raise SessionRevoked from None
     refuse_ended(session, user, now=now)
     _leave(user, REQUESTED, Actor("user", str(user.pk)), now)
     return user
@@ -117,24 +121,21 @@ def restore_by_password(*, identifier: str, password: str, client: Client, now: 
     return _restore_by_password(known, client, now)
 
 
-def end_suspensions(*, now: datetime) -> None:
-    """Reactivate those whose suspension is over, each in its own transaction. Publishes user.status_changed."""
-    for user_id in _due(User.Status.SUSPENDED, status_until__lte=now):
-        _end_suspension(user_id, now)
+def suspended_until(now: datetime) -> Sequence[UUID]:
+    """Those whose suspension is over, the longest first: for `end_suspension`, each by itself."""
+    over = User.objects.filter(status=User.Status.SUSPENDED, status_until__lte=now).order_by("status_until")
+    return list(over.values_list("pk", flat=True)[:DUE_MOST])
 
 
-def end_graces(*, now: datetime) -> None:
-    """Delete those whose grace is over, each in its own transaction. Publishes user.deleted."""
-    for user_id in _due(User.Status.PENDING_DELETION, delete_after__lte=now):
-        _end_grace(user_id, now)
-
-
-def _due(status: User.Status, **until: datetime) -> Sequence[UUID]:
-    return list(User.objects.filter(status=status, **until).values_list("pk", flat=True)[:DUE_MOST])
+def leaving_until(now: datetime) -> Sequence[UUID]:
+    """Those whose grace is over, the longest first: for `end_grace`, each by itself."""
+    over = User.objects.filter(status=User.Status.PENDING_DELETION, delete_after__lte=now).order_by("delete_after")
+    return list(over.values_list("pk", flat=True)[:DUE_MOST])
 
 
 @in_transaction
-def _end_suspension(user_id: UUID, now: datetime) -> None:
+def end_suspension(user_id: UUID, *, now: datetime) -> None:
+    """Let the user in again, if the suspension is over. Publishes user.status_changed."""
     for user in User.objects.locked([user_id]):
         # Meanwhile it may have been prolonged, or ended.
         if user.status == User.Status.SUSPENDED and user.status_until and user.status_until <= now:
@@ -143,7 +144,8 @@ def _end_suspension(user_id: UUID, now: datetime) -> None:
 
 
 @in_transaction
-def _end_grace(user_id: UUID, now: datetime) -> None:
+def end_grace(user_id: UUID, *, now: datetime) -> None:
+    """Delete the user, if the grace is over. Publishes user.deleted."""
     for user in User.objects.locked([user_id]):
         if user.status == User.Status.PENDING_DELETION and user.delete_after and user.delete_after <= now:
             _delete(user, GRACE_OVER, Actor("system"), now)
@@ -154,7 +156,7 @@ def _restore_by_link(link: Found, client: Client, now: datetime) -> OpenSession:
     user = links.use(link)
     if user.former_status != User.Status.ACTIVE:
         raise links.InvalidLink
-    return _restore_and_open(user, client, now)
+    return _restore_and_open(user, open_session_without_password(user, client, now), now)
 
 
 @in_transaction
@@ -167,11 +169,10 @@ def _restore_by_password(known: User, client: Client, now: datetime) -> OpenSess
         # Barred before the deletion is barred after it.
         raise AccountSuspended
     forget_failures(user, client)
-    return _restore_and_open(user, client, now)
+    return _restore_and_open(user, open_session(user, client, now), now)
 
 
-def _restore_and_open(user: User, client: Client, now: datetime) -> OpenSession:
-    opened = open_session(user, client, now)
+def _restore_and_open(user: User, opened: OpenSession, now: datetime) -> OpenSession:
     _restore(user, RESTORED, Actor("user", str(user.pk)), now)
     return opened
 

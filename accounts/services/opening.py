@@ -4,12 +4,15 @@ Called by `sign_in`, `registration` and `passwords`, in their transactions.
 """
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from accounts import opaque
 from accounts.conf import AccountsSettings
 from accounts.models import RefreshToken, Session, User
 from accounts.models.session import Client
+
+# When who came by a link has given the password.
+NEVER = datetime.fromtimestamp(0, UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,14 @@ def open_session(user: User, client: Client, now: datetime) -> OpenSession:
     for_s = AccountsSettings.current().refresh_absolute_s
     session = Session.objects.open(user=user, client=client, now=now, for_s=for_s)
     return OpenSession(session, first_token(session, now))
+
+
+def open_session_without_password(user: User, client: Client, now: datetime) -> OpenSession:
+    """As `open_session`, for who came by a link: what needs a password given lately needs it still."""
+    opened = open_session(user, client, now)
+    opened.session.auth_time = NEVER
+    opened.session.save(update_fields=["auth_time"])
+    return opened
 
 
 def first_token(session: Session, now: datetime) -> str:

@@ -17,8 +17,10 @@ from accounts.names import EmailAddress
 from accounts.outside import notices
 from accounts.selectors import UserNotFound
 from accounts.services import staff
+from accounts.services.changes import change
 from accounts.services.credentials import (
     authenticate_again,
+    forget_all_failures,
     forget_failures,
     locked_as_verified,
     refuse_unless_active,
@@ -50,6 +52,8 @@ def request_reset(*, email: EmailAddress, client: Client) -> None:
 def confirm_reset(*, token: str, new_password: str, client: Client, now: datetime) -> None:
     """Set the password of the link's user and end all sessions. Publishes user.password_changed.
 
+    The address is shown to be the user's by this, too: where it was not, user.updated comes first.
+
     Raises InvalidLink; FieldRefused for a weak password, and then the link may be used again.
     """
     link = links.find(token, Link.Purpose.RESET, Link.Purpose.INVITE, now=now)
@@ -77,9 +81,8 @@ def set_by_operator(*, user_id: UUID, new_password: str, now: datetime) -> None:
 @in_transaction
 def _set_by_operator(user_id: UUID, password_hash: str, now: datetime) -> None:
     user = staff.locked(user_id, by=None)
-    nobody = Client(device="", ip=None)
-    forget_failures(user, nobody)
-    _end_and_set(user, password_hash, "operator", nobody, now)
+    forget_all_failures(user, now=now)
+    _end_and_set(user, password_hash, "operator", Client(device="", ip=None), now)
 
 
 @in_transaction
@@ -102,6 +105,8 @@ def _change(session: Session, password_hash: str, client: Client, now: datetime)
 def _reset(link: Found, password_hash: str, client: Client, now: datetime) -> None:
     user = links.use(link)
     forget_failures(user, client)
+    # Whoever has the link reads the mail of the address.
+    change(user, {"email_verified": True}, actor=Actor("user", str(user.pk)), now=now)
     _end_and_set(user, password_hash, "reset", client, now)
 
 

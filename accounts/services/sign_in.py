@@ -100,6 +100,6 @@ def _verified(known: User, newer_hash: str | None) -> User:
 def _reauthenticate(session: Session, client: Client, now: datetime) -> Session:
     user = locked_as_verified(session.user)
     refuse_unless_active(user)
-    Session.objects.renew(session, now=now)
+    Session.objects.reauthenticate(session, now=now)
     forget_failures(user, client, session)
     return session

@@ -217,7 +217,7 @@ def test_an_honest_change_commits(user: User, way: str) -> None:
 
 def test_copy_is_bound_too(user: User) -> None:
     columns = (*PUBLISHED_COLUMNS, "password", "created_at", "updated_at")
-    line = f'{uuid7()},b,b,b@b.c,b@b.c,f,active,"",en,UTC,f,f,1,x,2026-11-24,2026-11-24'
+    line = f'{uuid7()},b,b,b@b.c,b@b.c,f,active,"",,,"","",en,UTC,f,f,1,x,2026-11-24,2026-11-24'
 
     def copied() -> None:
         with (
@@ -268,7 +268,7 @@ def test_the_way_round_wants_a_reason(reason: str | None) -> None:
 
 
 def test_the_published_columns_of_model_and_triggers_are_the_same() -> None:
-    bookkeeping = {"created_at", "updated_at", "password"}
+    bookkeeping = {"created_at", "updated_at", "password", "erased_at"}
     columns = {field.column for field in User._meta.concrete_fields}
     assert columns - bookkeeping == set(PUBLISHED_COLUMNS)
 
