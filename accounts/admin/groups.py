@@ -7,11 +7,13 @@ from django.contrib.auth.admin import GroupAdmin
 from django.contrib.auth.models import Group
 from django.http import HttpRequest
 
+from accounts.admin.lookups import FilteredByItsFilters
+
 admin.site.unregister(Group)
 
 
 @admin.register(Group)
-class OwnGroupAdmin(GroupAdmin):
+class OwnGroupAdmin(FilteredByItsFilters, GroupAdmin):
     """A group with members is neither renamed nor deleted: events have told its name as theirs."""
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:

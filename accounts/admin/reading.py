@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
+from accounts.admin.lookups import FilteredByItsFilters
 from accounts.models import (
     LastLogin,
     LoginRecord,
@@ -16,7 +17,7 @@ from accounts.models import (
 )
 
 
-class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # it takes no parameter at run time
+class ReadOnlyAdmin(FilteredByItsFilters):
     """A list and a page each, to look at."""
 
     actions = None

@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponseRedirect
 
 from accounts.admin import forms, moves
+from accounts.admin.lookups import FilteredByItsFilters
 from accounts.models import User
 from accounts.models.user import DELETE_IMMEDIATELY
 from accounts.services import staff
@@ -22,7 +23,7 @@ _RIGHTS = ["is_staff", "is_superuser"]
 
 
 @admin.register(User)
-class UserAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # it takes no parameter at run time
+class UserAdmin(FilteredByItsFilters):
     """Users, without their password: nobody sees or sets another's here."""
 
     list_display = ["username", "email", "status", "is_staff", "created_at", "version"]

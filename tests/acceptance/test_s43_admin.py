@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from urllib.parse import urlencode
 
 import pytest
 
@@ -205,6 +206,35 @@ def test_no_page_shows_a_hash(web: Web, root: Browser) -> None:
     assert {place: answer.status for place, answer in shown.items()} == dict.fromkeys(places, 200)
     assert user["username"].encode() in shown[USERS].body
     assert [place for place, answer in shown.items() if b"argon2" in answer.body] == []
+
+
+SECRETS = {
+    "password": ("accounts/user", "select password from accounts_user where id = %s"),
+    "user__password": ("accounts/session", "select password from accounts_user where id = %s"),
+    "refresh_tokens__hash": (
+        "accounts/session",
+        "select hash::text from accounts_refreshtoken, accounts_session where id = session_id and user_id = %s",
+    ),
+    "value": ("events/outboxrecord", "select encode(value, 'escape') from events_outbox where key = %s"),
+}
+
+
+@pytest.mark.parametrize("column", SECRETS)
+def test_no_list_tells_by_what_it_finds_how_a_secret_begins(web: Web, root: Browser, column: str) -> None:
+    page, read = SECRETS[column]
+    begins = web.sql(read, a_user(web)["id"])[0][0][:12]
+
+    for how in ("startswith", "contains", "regex", "gt", "exact"):
+        answers = [
+            root.get(f"/admin/{page}/?{urlencode({f'{column}__{how}': typed})}") for typed in (begins, f"no-{begins}")
+        ]
+        assert [answer.status for answer in answers] == [400, 400]
+        assert answers[0].body == answers[1].body
+
+
+@pytest.mark.parametrize("asked", ["status__exact=active", "status__isnull=False", "is_staff__exact=1"])
+def test_a_list_is_narrowed_by_its_own_filters(web: Web, root: Browser, asked: str) -> None:
+    assert root.get(f"{USERS}?{asked}").status == 200
 
 
 def test_the_action_that_deletes_leaves_the_time_to_think_again(web: Web, root: Browser) -> None:
