@@ -3,30 +3,38 @@
 import json
 import os
 import re
-import socket
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-import psycopg
 import pytest
-import redis
-from psycopg import sql
 
 from devstack import Stack
+from tests.acceptance import keeping
+from tests.acceptance.administering import of
 from tests.acceptance.browsing import Browser
+from tests.acceptance.house import QUEUE, House, house_of
 from tests.acceptance.mailing import Mailing, token_in
-from tests.acceptance.streaming import Streaming, streaming_of
+from tests.acceptance.overhearing import overhearing
 from tests.acceptance.test_admin import createsuperuser
 from tests.acceptance.web import LOGIN, ME, PASSWORD, REGISTER, Call, Web, bearer
+from tests.faults.proxy import Proxy
+from tests.integration.receiving import KEY, SECRET, Receiver, receiver, status
 from tests.waiting import wait_for
+
+pytestmark = pytest.mark.django_db
 
 REFRESH, RESET = "/api/v1/users/refresh", "/api/v1/users/password/reset"
 CHANGE, CONFIRM = "/api/v1/users/me/password", "/api/v1/users/password/reset/confirm"
 VERIFY, REAUTHENTICATE = "/api/v1/users/email/verify", "/api/v1/users/reauthenticate"
-PAGES = ["user", "session", "loginrecord", "securityrecord", "outsidecall"]
+PAGES = [
+    *(f"accounts/{page}" for page in (
+        "user", "session", "loginrecord", "lastlogin", "securityrecord", "outsidecall", "usersettings",
+        "unguardedchange",
+    )), "auth/group", "events/outboxrecord", "events/parkeddelivery",
+]  # fmt: skip
+# What the administration's API tells of a user.
+TOLD = ["", "sessions", "login-log", "security-log", "events"]
 # The two columns in which a password's hash stands, and nothing else does.
 HASH_COLUMNS = {"accounts_user", "accounts_pendingregistration"}
 
@@ -45,62 +53,50 @@ class Secrets:
             self.known[f"{what}: {name}"] = answer[name]
 
 
-class Overheard:
-    """Everything that anyone sends to Valkey: cached values and tasks alike, however soon they are gone."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._heard = bytearray()
-        address = urlsplit(url)
-        self._socket = socket.create_connection((str(address.hostname), int(address.port or 0)))
-        self._socket.sendall(b"MONITOR\r\n")
-        self._thread = threading.Thread(target=self._listen, daemon=True)
-        self._thread.start()
-        self.text("it listens")
-
-    def text(self, marker: str) -> str:
-        """So far, up to a word of our own."""
-        with redis.Redis.from_url(self._url) as client:
-            wait_for(lambda: client.echo(marker) and marker.encode() in self._heard)
-        return self._heard.decode(errors="replace")
-
-    def close(self) -> None:
-        self._socket.shutdown(socket.SHUT_RDWR)
-        self._thread.join(10)
-        self._socket.close()
-
-    def _listen(self) -> None:
-        while chunk := self._socket.recv(65_536):
-            self._heard += chunk
-
-
-@contextmanager
-def overhearing(url: str) -> Iterator[Overheard]:
-    overheard = Overheard(url)
-    try:
-        yield overheard
-    finally:
-        overheard.close()
+@pytest.fixture(scope="module")
+def hooks() -> Iterator[Receiver]:
+    """A receiver of webhooks that fails once."""
+    with receiver(status(500), status(204)) as hooks:
+        yield hooks
 
 
 @pytest.fixture(scope="module")
-def streaming(web: Web, parts: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Streaming]:
-    with streaming_of(web, dict(parts.environ), tmp_path_factory.mktemp("streaming")) as streaming:
-        yield streaming
+def to_queue() -> Iterator[Proxy]:
+    """What stands before the task queue, but for the worker."""
+    at = urlsplit(os.environ["REDIS_URL"])
+    proxy = Proxy((str(at.hostname), int(at.port or 6379)))
+    yield proxy
+    proxy.close()
 
 
 @pytest.fixture(scope="module")
-def secrets(web: Web, mailing: Mailing, streaming: Streaming, parts: Stack) -> Secrets:
+def house(
+    django_db_setup: None, parts: Stack, hooks: Receiver, to_queue: Proxy, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[House]:
+    given = {
+        "CELERY_BROKER_URL": to_queue.url(urlsplit(os.environ["REDIS_URL"])._replace(path=f"/{QUEUE}").geturl()),
+        "WEBHOOK_URLS": f"{hooks.url}?key=CANARY-sec-hook", "WEBHOOK_SECRET": SECRET,
+        "WEBHOOK_ALLOW_HTTP": "on", "WEBHOOK_ALLOW_PRIVATE": "on",
+    }  # fmt: skip
+    with house_of(parts, tmp_path_factory.mktemp("house"), **given) as house:
+        yield house
+
+
+@pytest.fixture(scope="module")
+def secrets(house: House, hooks: Receiver, to_queue: Proxy, parts: Stack) -> Secrets:
     """After all that can go right and wrong with them."""
-    secrets = Secrets(known=secrets_of_the_installation(web))
+    web, secrets = house.web, Secrets(known=secrets_of_the_installation(house.web))
     with overhearing(os.environ["REDIS_URL"]) as overheard:
-        user = tell_the_story(web, mailing, secrets)
-        cause_errors(web, parts, mailing, secrets)
-        mailing.wait_until_idle(web)
+        user = tell_the_story(web, house.mailing, secrets)
+        cause_errors(house, parts, to_queue, secrets)
+        house.mailing.wait_until_idle(web)
+        house.wait_until_settled()
         secrets.places["Valkey"] = overheard.text("it is over")
     [(stored,)] = web.sql("select password from accounts_user where id = %s", user["id"])
     secrets.known["hash"] = stored.removeprefix("argon2$argon2id$v=19$m=19456,t=2,p=1$")
-    secrets.places |= logs(web, mailing, streaming) | database(web) | pages(web, user["id"])
+    # Signs in, and so comes first: what is kept of that is looked through as well.
+    shown = pages(web, user["id"]) | administration(web, user["id"], secrets)
+    secrets.places |= shown | logs(house) | database(web) | sent(house, hooks)
     secrets.places["metrics"] = web.call("GET", "/metrics").body.decode()
     return secrets
 
@@ -112,6 +108,8 @@ def secrets_of_the_installation(web: Web) -> dict[str, str]:
         "SECRET_KEY": web.environ["SECRET_KEY"],
         "signing key": web.environ["JWT_SIGNING_KEYS"],
         "signing key's inside": pem,
+        "WEBHOOK_SECRET": SECRET.removeprefix("whsec_"),
+        "WEBHOOK_SECRET's inside": KEY.decode(),
         "header": "Bearer ey",
     }
 
@@ -123,6 +121,7 @@ def tell_the_story(web: Web, mailing: Mailing, secrets: Secrets) -> dict[str, st
     secrets.keep("registered", registered)
     secrets.mailed["verify"] = mailing.tokens_to(user["email"])[0]
     assert web.call("POST", VERIFY, {"token": secrets.mailed["verify"]}).status == 204
+    wait_for(lambda: web.sql("select 1 from accounts_outsidecall where error = 'answer 500'"))
     login = web.login(user["username"]).json
     secrets.keep("login", login)
     token = login["refresh_token"]
@@ -149,8 +148,9 @@ def tell_the_story(web: Web, mailing: Mailing, secrets: Secrets) -> dict[str, st
     return user
 
 
-def cause_errors(web: Web, parts: Stack, mailing: Mailing, secrets: Secrets) -> None:
+def cause_errors(house: House, parts: Stack, to_queue: Proxy, secrets: Secrets) -> None:
     """The same with wrong words, and with each part away in turn."""
+    web = house.web
     registered = web.register()
     secrets.keep("unlucky", registered)
     token, refresh, email = registered["token"], registered["refresh_token"], registered["user"]["email"]
@@ -173,14 +173,15 @@ def cause_errors(web: Web, parts: Stack, mailing: Mailing, secrets: Secrets) -> 
             web.sql(f"alter table {table}_away rename to {table}")
     parts.smtp.stop()
     try:
-        with web.cache.refusing():
+        with to_queue.refusing():
             assert web.call("POST", RESET, {"email": email}).status == 202
-        mailing.sweep()
-        wait_for(lambda: web.sql("select 1 from accounts_outsidecall where error <> ''"))
+        house.mailing.sweep()
+        wait_for(lambda: web.sql("select 1 from accounts_outsidecall where kind = 'reset' and error <> ''"))
     finally:
         parts.smtp.start()
     web.sql("update accounts_outsidecall set next_attempt_at = now() where settled_at is null")
-    mailing.sweep()
+    house.mailing.sweep()
+    house.run_task("accounts.tasks.sweep_webhooks")
 
 
 def hostile(token: str, refresh: str) -> list[Call]:
@@ -201,32 +202,33 @@ def hostile(token: str, refresh: str) -> list[Call]:
     ]
 
 
-def logs(web: Web, mailing: Mailing, streaming: Streaming) -> dict[str, str]:
-    files = {"web's log": web.log, "worker's log": mailing.log}
-    files |= {f"{log.name}'s log": log for log in streaming.logs}
-    return {name: file.read_text() for name, file in files.items()}
+def logs(house: House) -> dict[str, str]:
+    processes = {
+        "web": house.web,
+        "worker": house.mailing,
+        "relay_outbox": house.relay,
+        "consume_events": house.consumer,
+    }
+    return {f"{name}'s log": one.log.read_text() for name, one in processes.items()}
 
 
 def database(web: Web) -> dict[str, str]:
-    """Every row of every table as text; bytes as what they say where that is text, and in hex."""
-    tables = "select tablename from pg_tables where schemaname = 'public'"
-    with psycopg.connect(web.dsn) as connection:
-        names = [name for (name,) in connection.execute(tables)]
-        return {f"table {name}": rows_of(connection, name) for name in names}
+    """Every row of every table as text; bytes also as what they say."""
+    return {
+        f"table {name}": "\n".join(map(without_hash, rows) if name in HASH_COLUMNS else rows)
+        for name, rows in keeping.tables(web).items()
+    }
 
 
-def rows_of(connection: psycopg.Connection, table: str) -> str:
-    rows = [row for (row,) in connection.execute(sql.SQL("select to_jsonb(t) from {} t").format(sql.Identifier(table)))]
-    for row in rows if table in HASH_COLUMNS else ():
-        del row["password"]
-    return "\n".join(shown(value) for row in rows for value in row.values())
+def without_hash(row: str) -> str:
+    return json.dumps({column: value for column, value in json.loads(row).items() if column != "password"})
 
 
-def shown(value: object) -> str:
-    text = value if isinstance(value, str) else json.dumps(value)
-    if text.startswith("\\x"):
-        return text + " " + bytes.fromhex(text[2:]).decode(errors="replace")
-    return text
+def sent(house: House, hooks: Receiver) -> dict[str, str]:
+    """What other systems were told."""
+    records = [str((raw.key, raw.value, raw.headers)) for _, raw in house.records()]
+    arrived = [str((one.headers, one.body)) for one in hooks.arrived]
+    return {"Kafka": "\n".join(records), "webhooks": "\n".join(arrived)}
 
 
 def pages(web: Web, user_id: str) -> dict[str, str]:
@@ -234,12 +236,22 @@ def pages(web: Web, user_id: str) -> dict[str, str]:
     createsuperuser(web, "--noinput", "--username", "root-39", "--email", "root-39@example.com", password=PASSWORD)
     browser = Browser(web)
     assert browser.sign_in("root-39").status == 302
-    shown = {page: browser.get(f"/admin/accounts/{page}/") for page in PAGES}
+    shown = {page: browser.get(f"/admin/{page}/") for page in PAGES}
     shown["one user"] = browser.get(f"/admin/accounts/user/{user_id}/change/")
-    for [call_id] in web.sql("select id from accounts_outsidecall limit 5"):
-        shown[f"call {call_id}"] = browser.get(f"/admin/accounts/outsidecall/{call_id}/change/")
+    for page, table in (("accounts/outsidecall", "accounts_outsidecall"), ("events/outboxrecord", "events_outbox")):
+        for [row_id] in web.sql(f"select id from {table} limit 5"):  # noqa: S608 - our own
+            shown[f"{page} {row_id}"] = browser.get(f"/admin/{page}/{row_id}/change/")
     assert {answer.status for answer in shown.values()} == {200}
     return {f"admin: {page}": answer.body.decode() for page, answer in shown.items()}
+
+
+def administration(web: Web, user_id: str, secrets: Secrets) -> dict[str, str]:
+    """What the API tells an administrator."""
+    opened = web.login("root-39").json
+    secrets.keep("administrator", opened)
+    answers = {what: web.call("GET", of(user_id, what), **bearer(opened["token"])) for what in TOLD}
+    assert {answer.status for answer in answers.values()} == {200}
+    return {f"administration: {what}": answer.body.decode() for what, answer in answers.items()}
 
 
 def test_no_secret_is_found_anywhere(secrets: Secrets) -> None:
@@ -255,8 +267,8 @@ def test_no_secret_is_found_anywhere(secrets: Secrets) -> None:
     assert found == []
 
 
-def test_a_hash_stands_in_its_column_alone(web: Web, secrets: Secrets) -> None:
-    assert web.sql("select count(*) from accounts_user where password not like 'argon2$argon2id$%%'") == [(0,)]
+def test_a_hash_stands_in_its_column_alone(house: House, secrets: Secrets) -> None:
+    assert house.web.sql("select count(*) from accounts_user where password not like 'argon2$argon2id$%%'") == [(0,)]
     assert [place for place, text in secrets.places.items() if re.search(r"argon2(id)?\$", text)] == []
 
 
@@ -270,17 +282,24 @@ def test_what_was_looked_through_is_what_happened(secrets: Secrets) -> None:
     web_log = places["web's log"]
     for event in ("request failed", "sign-in failed", "token refused", "task queue away", "refresh token reused"):
         assert f'"{event}"' in web_log, event
-    assert '"outside call put off"' in places["worker's log"]
+    assert {'"outside call put off"', '"outside call failed"'} <= set(
+        re.findall(r'"outside call [a-z ]+"', places["worker's log"])
+    )
     assert "settle_outside_call" in places["Valkey"]
-    assert {"user.registered", "user.security_alert"} <= set(places["table events_outbox"].splitlines())
+    for place in ("table events_outbox", "Kafka", "administration: events"):
+        assert "user.registered" in places[place]
+        assert "user.security_alert" in places[place]
+    assert "user.updated" in places["webhooks"]
     assert len(places["table accounts_refreshtoken"]) > 0
     assert "django_http_responses_total_by_status" in places["metrics"]
 
 
 @pytest.mark.parametrize("purpose", ["verify", "reset"])
-def test_a_link_is_in_its_mail_alone(secrets: Secrets, mailing: Mailing, purpose: str) -> None:
+def test_a_link_is_in_its_mail_alone(secrets: Secrets, house: House, purpose: str) -> None:
     token = secrets.mailed[purpose]
 
-    holding = [file for file in mailing.mailbox.files() if token.encode() in file.read_bytes().replace(b"=\n", b"")]
+    holding = [
+        file for file in house.mailing.mailbox.files() if token.encode() in file.read_bytes().replace(b"=\n", b"")
+    ]
 
     assert len(holding) == 1
