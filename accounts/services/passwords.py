@@ -52,7 +52,7 @@ def request_reset(*, email: EmailAddress, client: Client) -> None:
 def confirm_reset(*, token: str, new_password: str, client: Client, now: datetime) -> None:
     """Set the password of the link's user and end all sessions. Publishes user.password_changed.
 
-    The address is shown to be the user's by this, too: where it was not, user.updated comes first.
+    An invitation shows the address to be the user's, too: user.updated comes first then.
 
     Raises InvalidLink; FieldRefused for a weak password, and then the link may be used again.
     """
@@ -105,8 +105,9 @@ def _change(session: Session, password_hash: str, client: Client, now: datetime)
 def _reset(link: Found, password_hash: str, client: Client, now: datetime) -> None:
     user = links.use(link)
     forget_failures(user, client)
-    # Whoever has the link reads the mail of the address.
-    change(user, {"email_verified": True}, actor=Actor("user", str(user.pk)), now=now)
+    if link.purpose == Link.Purpose.INVITE:
+        # The invitation is the only mail that who was made by staff has had: it shows the address to be theirs.
+        change(user, {"email_verified": True}, actor=Actor("user", str(user.pk)), now=now)
     _end_and_set(user, password_hash, "reset", client, now)
 
 

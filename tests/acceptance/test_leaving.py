@@ -123,6 +123,8 @@ def test_the_link_of_the_mail_brings_the_account_back_and_signs_in(web: Web, own
     assert moves(web, owner.id)[1:] == [("pending_deletion", "active", "restored by the user", False)]
     assert web.me(owner.token).status == 401
     assert web.call("POST", RESTORE, {"token": token}).told == INVALID
+    # Nobody has given a password: the next thing that needs one needs it still.
+    assert web.call("DELETE", ME, **bearer(answer.json["token"])).told == (403, "reauthentication-required")
     assert web.sql("select delete_after, former_status from accounts_user where id = %s", owner.id) == [(None, "")]
 
 

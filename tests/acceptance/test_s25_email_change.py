@@ -63,6 +63,17 @@ def test_an_open_session_is_not_enough(web: Web, owner: Owner) -> None:
     assert owner.asks_for(another_address(), old).told == OLD
 
 
+def test_who_has_a_copy_of_the_session_gains_nothing_when_its_owner_gives_the_password(web: Web, owner: Owner) -> None:
+    web.sql("update accounts_session set auth_time = auth_time - interval '1 hour' where user_id = %s", owner.id)
+    given = web.call("POST", REAUTHENTICATE, {"password": PASSWORD}, **bearer(owner.token))
+
+    copied = web.refresh(owner.opened["refresh_token"])
+
+    assert (given.status, copied.status) == (200, 200)
+    assert owner.asks_for(another_address(), copied.json["token"]).told == OLD
+    assert owner.asks_for(another_address(), given.json["token"]).status == 202
+
+
 def test_nothing_changes_before_the_new_address_has_shown_itself(web: Web, mailing: Mailing, owner: Owner) -> None:
     address, before = another_address(), state_of(web, owner.id)
 

@@ -1,14 +1,18 @@
 """What is handled beside the clean-up of a deleted user, or after it, brings nothing of the person back."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import transaction
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
+from accounts import erasure
 from accounts.event_types import UserPasswordChanged, UserSecurityAlert
-from accounts.models import LastLogin, LoginRecord, SecurityRecord, Session, User
+from accounts.models import LastLogin, LoginRecord, OutsideCall, RefreshToken, SecurityRecord, Session, User
 from accounts.models.session import Client
 from accounts.services import lifecycle
 from devstack import Stack
@@ -133,4 +137,58 @@ def test_a_failure_of_the_moment_before_is_erased_with_the_rest(parts: Stack) ->
 
     assert logs() == {("", None)}
     assert list(LoginRecord.objects.values_list("network", flat=True)) == [""]
+    assert not Session.objects.exists()
+
+
+def test_whom_the_consumer_has_not_erased_house_keeping_does(parts: Stack) -> None:
+    user = registered_user()
+    delete(user)
+    now = timezone.now()
+
+    erasure.clean_up_missed(now=now + erasure.IN_TIME - timedelta(minutes=1))
+    assert User.objects.get().erased_at is None
+    for _ in range(2):
+        erasure.clean_up_missed(now=now + erasure.IN_TIME + timedelta(minutes=1))
+
+    assert User.objects.get().username == f"deleted~{user.pk}"
+    assert list(OutsideCall.objects.values_list("kind", "email")) == [("deleted", "ann@example.com")]
+    # And when the event comes after all, nothing is left to do.
+    batch.handle(published(), group())
+    assert OutsideCall.objects.filter(kind="deleted").count() == 1
+
+
+def test_who_is_not_deleted_is_not_erased(parts: Stack) -> None:
+    user = registered_user()
+    lifecycle.delete(user_id=user.pk, reason="asked for", by=None, now=timezone.now())
+
+    erasure.clean_up_missed(now=timezone.now() + timedelta(days=365))
+
+    assert User.objects.get().username == "ann"
+
+
+def test_what_was_written_beside_an_erasure_is_erased_too(parts: Stack) -> None:
+    user = registered_user()
+    delete(user)
+    batch.handle(published(), group())
+    LoginRecord.objects.create(user_id=user.pk, at=NINE, outcome="failure", device="Firefox", ip="203.0.113.7")
+    told(alert(user))
+
+    erasure.erase_late(now=timezone.now())
+
+    assert logs() == {("", None)}
+    assert not [one for one in OutboxRecord.objects.all() if b"203.0.113.7" in bytes(one.value)]
+
+
+def test_a_great_many_sessions_are_erased_without_being_read(
+    parts: Stack, django_assert_max_num_queries: Callable[[int], AbstractContextManager[Any]]
+) -> None:
+    user = registered_user()
+    now = timezone.now()
+    sessions = [Session.objects.open(user=user, client=CLIENT, now=now, for_s=3600) for _ in range(50)]
+    RefreshToken.objects.bulk_create([RefreshToken(hash=one.pk.bytes, session=one, created_at=now) for one in sessions])
+    delete(user)
+
+    with transaction.atomic(), django_assert_max_num_queries(40):
+        erasure.clean_up(user.pk, key="once")
+
     assert not Session.objects.exists()
