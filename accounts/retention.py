@@ -1,7 +1,8 @@
 """What is kept for a while only: `usercenter.tasks` has it deleted, a little at a time, so that no lock is held long.
 
-Counts and sessions of the admin go when they are over, keys of repeated requests after 24 h; ended sessions with their
-tokens, used links and calls that were made after 30 days; the logs after 180.
+Counts and sessions of the admin go when they are over, keys of repeated requests after 24 h; sessions with their tokens
+30 days after their end, links 30 days after they would have expired, used or not, calls 30 days after they were made or
+skipped; the logs after 180. Calls that were given up stay, for an operator to look at.
 """
 
 from django.db import connection

@@ -1,7 +1,8 @@
 """Who it is: a name and a password looked at, tries counted, failures kept.
 
-Called by `sign_in`, `registration`, `passwords` and by the admin's sign-in (`admin_sign_in`). Whatever is wrong costs
-one hash run and gets one and the same refusal; what is special about an account is told only to who knows its password.
+Called by `sign_in`, `registration`, `passwords` and `lifecycle`; by `administration`, which unlocks, and for the counts
+of failures that it shows. Whatever is wrong costs one hash run and gets one and the same refusal; what is special about
+an account is told only to who knows its password.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

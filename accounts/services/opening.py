@@ -1,6 +1,6 @@
 """A session is opened: what every way of signing in ends with.
 
-Called by `sign_in`, `registration` and `passwords`, in their transactions.
+Called by `sign_in`, `registration`, `passwords` and `lifecycle` (a user who comes back), in their transactions.
 """
 
 from dataclasses import dataclass, field
