@@ -50,10 +50,7 @@ class UserRegistered(UserEvent, frozen=True, kw_only=True):
 
 
 class UserLoggedIn(UserEvent, frozen=True, kw_only=True):
-    """Somebody has signed in with the right password. The user's version stays as it was.
-
-    `session_id` is that of a sign-in to the admin where the API has no such session.
-    """
+    """Somebody has signed in with the right password. The user's version stays as it was."""
 
     type: ClassVar[str] = "user.logged_in"
 

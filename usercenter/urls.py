@@ -6,6 +6,7 @@ from django.http import Http404
 from django.urls import include, path, re_path
 from django.views.defaults import page_not_found
 
+from accounts import admin_sign_in
 from accounts.api.jwks import jwks
 from usercenter.health import healthz, metrics, no_such_thing, readyz
 
@@ -15,6 +16,7 @@ urlpatterns = [
     path(".well-known/jwks.json", jwks),
     # Django's own page would set a password past the services; the API, a mailed link or `changepassword` does it.
     re_path(r"^admin/password_change/", page_not_found, {"exception": Http404()}),
+    path("admin/logout/", admin_sign_in.log_out),
     path("admin/", admin.site.urls),
     path("healthz", healthz),
     path("readyz", readyz),

@@ -6,8 +6,6 @@ leads to.
 
 from datetime import datetime
 
-from uuid_utils.compat import uuid7
-
 from accounts import passwords
 from accounts.event_types import UserLoggedIn
 from accounts.models import Session, User
@@ -39,14 +37,14 @@ def sign_in(*, identifier: str, password: str, client: Client, now: datetime) ->
     return _sign_in(known, _newer_hash(known, password), client, now)
 
 
-def sign_in_staff(*, identifier: str, password: str, client: Client, now: datetime) -> User:
-    """Who may enter the admin, where Django opens a session of its own. Publishes user.logged_in.
+def sign_in_staff(*, identifier: str, password: str, client: Client, now: datetime, for_s: int) -> Session:
+    """Open a session for the admin, which nothing continues after `for_s` seconds. Publishes user.logged_in.
 
     Raises InvalidCredentials, also for who is barred or no staff; RateLimited.
     """
     known = authenticate(identifier=identifier, password=password, client=client, now=now)
     refuse_unless_staff(known, client, now)
-    return _sign_in_staff(known, _newer_hash(known, password), client, now)
+    return _sign_in_staff(known, _newer_hash(known, password), client, now, for_s)
 
 
 def reauthenticate(*, session: Session, password: str, client: Client, now: datetime) -> Session:
@@ -69,17 +67,15 @@ def _sign_in(known: User, newer_hash: str | None, client: Client, now: datetime)
 
 
 @in_transaction
-def _sign_in_staff(known: User, newer_hash: str | None, client: Client, now: datetime) -> User:
+def _sign_in_staff(known: User, newer_hash: str | None, client: Client, now: datetime, for_s: int) -> Session:
     user = _verified(known, newer_hash)
     if not (user.is_active and user.is_staff):
         raise InvalidCredentials
+    # A cookie goes on with it, no refresh token.
+    session = Session.objects.open(user=user, client=client, now=now, for_s=for_s)
     forget_failures(user, client)
-    # The id names no session of the API: what hears of sign-ins hears of this one too.
-    signed_in = UserLoggedIn(
-        user_id=user.pk, version=user.version, session_id=uuid7(), at=now, device=client.device, ip=client.ip
-    )
-    publish(signed_in, actor=Actor("user", str(user.id)))
-    return user
+    publish(UserLoggedIn.of(session), actor=Actor("user", str(user.id)))
+    return session
 
 
 def _newer_hash(known: User, password: str) -> str | None:

@@ -9,7 +9,8 @@ from uuid import uuid4
 
 from tests.acceptance.web import PASSWORD, Answer, Call, Web
 
-LOGIN, INDEX, USERS = "/admin/login/", "/admin/", "/admin/accounts/user/"
+LOGIN, LOGOUT, INDEX = "/admin/login/", "/admin/logout/", "/admin/"
+USERS = "/admin/accounts/user/"
 FORM = "application/x-www-form-urlencoded"
 _SELECT, _CHOSEN = (
     re.compile(r'<select name="([^"]+)".*?>(.*?)</select>', re.DOTALL),

@@ -14,12 +14,10 @@ from tests.acceptance.browsing import (
     a_user,
     errors_of,
     fields_of,
-    signed_in,
-    staff,
     superuser,
 )
 from tests.acceptance.visiting import visitor
-from tests.acceptance.web import CHANGE_PASSWORD, PASSWORD, Call, Web, bearer
+from tests.acceptance.web import PASSWORD, Call, Web
 
 MOST = 10
 EVERYWHERE = [
@@ -90,37 +88,6 @@ def test_there_is_no_administrator_by_default(web: Web) -> None:
             assert not browser.is_in()
 
 
-def test_a_session_that_somebody_else_has_put_there_is_not_gone_on_with(web: Web) -> None:
-    user = a_user(web, is_staff=True)
-    thief = staff(web)[0]
-    for put in ("chosen-by-somebody-else-0000000", thief.cookies["sessionid"]):
-        victim = Browser(web)
-        victim.get(LOGIN)
-        victim.cookies["sessionid"] = put
-
-        assert victim.sign_in(user["username"]).status == 302
-
-        assert victim.cookies["sessionid"] != put
-        stolen = Browser(web)
-        stolen.cookies["sessionid"] = put
-        assert not stolen.is_in()
-        assert victim.is_in()
-
-
-def test_cookies_are_no_scripts_and_no_other_sites_business(web: Web) -> None:
-    user = a_user(web, is_staff=True)
-    browser = Browser(web)
-    browser.get(LOGIN)
-
-    answer = browser.sign_in(user["username"])
-
-    cookies = {line.split("=")[0]: line.split("; ")[1:] for line in answer.headers.get_all("Set-Cookie") or []}
-    assert set(cookies) == {"sessionid", "csrftoken"}
-    for attributes in cookies.values():
-        assert {"HttpOnly", "SameSite=Lax", "Path=/", "Max-Age=28800"} <= set(attributes)
-        assert not [one for one in attributes if one.startswith("Domain")]
-
-
 @pytest.mark.parametrize(
     "how", ["no token", "another's token", "a foreign origin", "no origin that can be told", "a foreign page"]
 )
@@ -143,43 +110,6 @@ def test_a_forged_post_is_refused(web: Web, how: str) -> None:
 
     assert answer.status == 403
     assert web.sql("select status, version from accounts_user where id = %s", user["id"]) == [("active", 1)]
-
-
-def test_who_is_no_staff_any_more_is_out_at_once(web: Web, root: Browser) -> None:
-    browser, user_id = staff(web)
-    form = fields_of(root.get(f"{USERS}{user_id}/change/"))
-    assert form.pop("is_staff") == "on"
-
-    assert root.post(f"{USERS}{user_id}/change/", **form).status == 302
-
-    assert not browser.is_in()
-    assert [event["changes"] for event in web.published(user_id, "user.updated")] == [{"is_staff": False}]
-
-
-@pytest.mark.parametrize("how", ["suspend", "delete_after_the_grace", "delete_immediately"])
-def test_who_is_barred_is_out_everywhere_at_once(web: Web, root: Browser, how: str) -> None:
-    opened = web.register()
-    user_id = opened["user"]["id"]
-    web.unguarded("update accounts_user set is_staff = true where id = %s", user_id)
-    browser = signed_in(web, opened["user"])
-    assert (browser.is_in(), web.me(opened["token"]).status) == (True, 200)
-
-    root.act(how, user_id, reason="S20")
-
-    assert not browser.is_in()
-    assert web.me(opened["token"]).told == (401, "session-revoked")
-
-
-def test_a_new_password_ends_the_admins_sessions(web: Web) -> None:
-    opened = web.register()
-    web.unguarded("update accounts_user set is_staff = true where id = %s", opened["user"]["id"])
-    browser = signed_in(web, opened["user"])
-    assert browser.is_in()
-
-    body = {"current_password": PASSWORD, "new_password": "CANARY-pw-another-4712"}
-    assert web.call("POST", CHANGE_PASSWORD, body, **bearer(opened["token"])).status == 200
-
-    assert not browser.is_in()
 
 
 def test_no_page_sets_a_password(web: Web, root: Browser) -> None:
