@@ -1,6 +1,8 @@
 """What every test shares: a database that a transactional test leaves empty soon, and examples without a clock."""
 
 from collections.abc import Iterator
+from functools import partial
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -8,17 +10,11 @@ from django.test import TransactionTestCase
 from hypothesis import HealthCheck, settings
 from pytest_django import DjangoDbBlocker
 
+from tests.tables import empty_the_written
+
 # On a busy machine a slow example says nothing of the code.
 settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared machine")
-
-# Tables in which something was written since they were last emptied, were it rolled back. What Django itself filled
-# when it made the database stays.
-_WRITTEN = """
-select string_agg(oid::regclass::text, ', ') from pg_class
-where relkind = 'r' and relnamespace = 'public'::regnamespace and pg_relation_size(oid) > 0
-    and relname not in ('auth_permission', 'django_content_type', 'django_migrations')
-"""
 
 
 @pytest.fixture(scope="session")
@@ -34,7 +30,9 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
 
 def _empty_the_written_tables(_case: TransactionTestCase) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(_WRITTEN)
-        [(tables,)] = cursor.fetchall()
-        if tables:
-            cursor.execute(f"truncate {tables} cascade")
+        empty_the_written(partial(_rows, cursor))
+
+
+def _rows(cursor: Any, statement: str) -> list[tuple[Any, ...]]:
+    cursor.execute(statement)
+    return list(cursor.fetchall()) if cursor.description else []

@@ -1,9 +1,10 @@
-"""One web process for all tests that ask over HTTP; each file leaves the tables of users empty behind it.
+"""One web process for all tests that ask over HTTP; each file leaves the tables empty behind it.
 
 A web with settings of a test's own is started by `serving`.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 import pytest
@@ -13,14 +14,7 @@ from devstack import Stack
 from tests.acceptance.mailing import Mailing, mailing_of
 from tests.acceptance.serving import serving
 from tests.acceptance.web import Call, Web
-
-# What a test leaves that would count in the next.
-LEFT = ", ".join(
-    f"accounts_{table}"
-    for table in (
-        "user", "loginrecord", "securityrecord", "outsidecall", "throttle", "idempotencykey", "pendingregistration",
-    )
-)  # fmt: skip
+from tests.tables import empty_the_written
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -42,7 +36,11 @@ def nothing_left(django_db_setup: None) -> Iterator[None]:
     """Whichever webs a file has asked."""
     yield
     with psycopg.connect(**connection.get_connection_params(), autocommit=True) as tables:
-        tables.execute(f"truncate {LEFT}, events_outbox, django_session cascade")
+        empty_the_written(lambda statement: _rows(tables.execute(statement)))
+
+
+def _rows(cursor: psycopg.Cursor[Any]) -> list[Any]:
+    return cursor.fetchall() if cursor.description else []
 
 
 @pytest.fixture(scope="module")

@@ -136,7 +136,6 @@ def house_of(parts: Stack, folder: Path, **other: str) -> Iterator[House]:
     with ExitStack() as until_the_end:
         enter, at_the_end = until_the_end.enter_context, until_the_end.callback
         web = enter(serving(folder / "web", **own))
-        at_the_end(web.sql, "truncate events_inbox, events_parked, accounts_figure, accounts_usersettings")
         cache = _before_the_cache()
         at_the_end(cache.close)
         environ = _of_a_command(web, cache)
