@@ -1,4 +1,4 @@
-"""GET and DELETE under /admin/users/{id}/sessions. From `selectors`, and on to `services.sessions`."""
+"""GET and DELETE under /admin/users/{id}/sessions: all, or one. From `selectors`, and on to `services.sessions`."""
 
 from uuid import UUID
 
@@ -10,7 +10,7 @@ from rest_framework.response import Response
 from accounts import selection
 from accounts.api.pages import PageParameters
 from accounts.api.permissions import CHANGE, VIEW, AdminEndpoint, staff_of
-from accounts.api.sessions import SessionPage, session_page
+from accounts.api.sessions import SessionAnswer, SessionPage, session_answer, session_page
 from accounts.services.sessions import end_all_by_staff, end_one_by_staff
 
 
@@ -35,7 +35,12 @@ class UserSessionsView(AdminEndpoint):
 class UserSessionView(AdminEndpoint):
     """One session of a user."""
 
-    needs = {"DELETE": CHANGE}
+    needs = {"GET": VIEW, "DELETE": CHANGE}
+
+    @extend_schema(operation_id="get_user_session", responses=SessionAnswer)
+    def get(self, request: Request, user_id: UUID, session_id: UUID) -> Response:
+        """An open one."""
+        return session_answer(request, selection.user_with_id(user_id).pk, session_id)
 
     @extend_schema(operation_id="end_user_session", request=None, responses={204: None})
     def delete(self, request: Request, user_id: UUID, session_id: UUID) -> Response:

@@ -129,6 +129,14 @@ def session_page(request: Request, query: Any, user_id: UUID) -> Response:
     return page_of(request, query, found, by=["-id"], answers=lambda page: [_told(one, current) for one in page])
 
 
+def session_answer(request: Request, user_id: UUID, session_id: UUID) -> Response:
+    """One of them. Raises SessionNotFound."""
+    found = selectors.open_sessions_of(user_id, now=timezone.now()).filter(pk=session_id).first()
+    if found is None:
+        raise sessions.SessionNotFound
+    return Response(_told(found, session_of(request)))
+
+
 def _named(refresh_token: str | None, request: Request) -> tuple[UUID, UUID]:
     """User and session of the token that came. The session's row is not asked: signing out twice is fine."""
     if refresh_token is not None:

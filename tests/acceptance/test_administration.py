@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from tests.acceptance.administering import EVERYTHING, MEMBERS, USERS, act, actors, change, group, of, user
-from tests.acceptance.web import PASSWORD, Answer, Web, bearer, staff, superuser
+from tests.acceptance.web import LOGOUT, PASSWORD, Answer, Web, bearer, staff, superuser
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +47,21 @@ def test_sessions_and_logs_of_a_user_are_read(web: Web, admin: dict[str, Any]) -
     assert login["reason"] == "wrong_password"
     assert (noted["kind"], noted["actor_id"], noted["reason"]) == ("unlocked", admin["user"]["id"], "called us")
     assert web.listed(of(user_id, "login-log"), admin["token"], outcome="success") == []
+
+
+def test_one_session_of_a_user_is_read_until_it_ends(web: Web, admin: dict[str, Any]) -> None:
+    opened, stranger = web.register(), web.register()
+    other = web.sign_in(opened["user"])
+    sessions = of(opened["user"]["id"], "sessions")
+
+    def read(session_id: str) -> Answer:
+        return web.read(f"{sessions}/{session_id}", admin["token"])
+
+    listed = web.listed(sessions, admin["token"])
+    assert [read(one["session_id"]).json for one in (other, opened)] == listed
+    assert read(stranger["session_id"]).told == read(str(uuid4())).told == (404, "not-found")
+    assert web.call("POST", LOGOUT, {"refresh_token": other["refresh_token"]}).status == 204
+    assert [read(one["session_id"]).status for one in (other, opened)] == [404, 200]
 
 
 # who is made by staff ----------------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ OPERATIONS: Mapping[tuple[str, str], tuple[str, Any, int]] = {
     ("post", "/{user_id}/password-reset"): ("change_user", None, 202),
     ("get", "/{user_id}/sessions"): ("view_user", None, 200),
     ("delete", "/{user_id}/sessions"): ("change_user", None, 204),
+    ("get", "/{user_id}/sessions/{session_id}"): ("view_user", None, 404),
     ("delete", "/{user_id}/sessions/{session_id}"): ("change_user", None, 404),
     ("get", "/{user_id}/login-log"): ("view_user", None, 200),
     ("get", "/{user_id}/security-log"): ("view_user", None, 200),
