@@ -52,7 +52,7 @@ def test_the_user_is_warned_once_of_a_family_that_was_reused(web: Web, opened: d
     assert alert.pop("at")
     assert alert == {
         "user_id": user["id"], "version": user["version"], "kind": "refresh_token_reused", "device": "",
-        "ip": "127.0.0.1",
+        "ip": "127.0.0.1", "signs": [],
     }  # fmt: skip
 
 

@@ -4,22 +4,46 @@ import socket
 
 import pytest
 
+from tests.acceptance.linking import RESTORE
 from tests.acceptance.web import LOGIN, ME, REGISTER, Web, bearer
 
-PROFILE = "/api/v1/users/01a2101e-30ab-7110-a909-a024da587fc4/profile"
-ALLOWED = [(REGISTER, "POST"), (LOGIN, "POST"), (ME, "GET, HEAD"), (PROFILE, "GET, HEAD")]
+SOMEBODY = "01a2101e-30ab-7110-a909-a024da587fc4"
+PROFILE, USERS = f"/api/v1/users/{SOMEBODY}/profile", "/api/v1/admin/users"
+READ = {"GET", "HEAD"}
+# All that a path knows. Who may do it is asked where the path knows the method, and only there.
+KNOWN = {
+    REGISTER: {"POST"},
+    LOGIN: {"POST"},
+    RESTORE: {"POST"},
+    ME: READ | {"PATCH", "DELETE"},
+    f"{ME}/settings": READ | {"PATCH"},
+    f"{ME}/email": {"POST"},
+    PROFILE: READ,
+    USERS: READ | {"POST"},
+    f"{USERS}/{SOMEBODY}": READ | {"PATCH"},
+    f"{USERS}/{SOMEBODY}/suspend": {"POST"},
+    f"{USERS}/{SOMEBODY}/sessions/{SOMEBODY}": READ | {"DELETE"},
+}
+METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"]
+FOR_ALL = (REGISTER, LOGIN, RESTORE)
 
 
-@pytest.mark.parametrize(("path", "allowed"), ALLOWED)
-@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"])
-def test_another_method_is_refused_with_the_right_ones(web: Web, path: str, allowed: str, method: str) -> None:
-    if method in allowed:
-        return
-
+@pytest.mark.parametrize(
+    ("path", "method"), [(path, one) for path in KNOWN for one in METHODS if one not in KNOWN[path]]
+)
+def test_another_method_is_refused_with_the_right_ones(web: Web, path: str, method: str) -> None:
     answer = web.call(method, path)
 
-    assert (answer.status, answer.headers["Allow"]) == (405, allowed)
+    assert (answer.status, set(answer.headers["Allow"].split(", "))) == (405, KNOWN[path])
     assert answer.json["code"] == "method-not-allowed"
+
+
+@pytest.mark.parametrize(
+    ("path", "method"),
+    [(path, one) for path, known in KNOWN.items() for one in sorted(known) if path not in FOR_ALL],
+)
+def test_a_method_that_there_is_asks_for_a_token(web: Web, path: str, method: str) -> None:
+    assert web.call(method, path).status == 401
 
 
 def test_a_method_in_a_header_is_no_method(web: Web) -> None:
