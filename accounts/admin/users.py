@@ -7,12 +7,14 @@ from typing import Any, cast
 
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponseRedirect
 
 from accounts.admin import forms, moves
 from accounts.admin.lookups import FilteredByItsFilters
 from accounts.models import User
 from accounts.models.user import DELETE_IMMEDIATELY
+from accounts.names import canonical_identifier, canonical_text
 from accounts.services import staff
 
 _NAMES = ["username", "email", "display_name"]
@@ -61,6 +63,12 @@ class UserAdmin(FilteredByItsFilters):
     def has_immediate_deletion_permission(self, request: HttpRequest) -> bool:
         """And without it."""
         return self.has_leave_permission(request) and _who(request).has_perm(f"accounts.{DELETE_IMMEDIATELY}")
+
+    def get_search_results(self, request: HttpRequest, queryset: QuerySet[User], search_term: str) -> Any:
+        """Who has a name that begins so, in whatever spelling."""
+        return super().get_search_results(
+            request, queryset, canonical_identifier(search_term) or canonical_text(search_term)
+        )
 
     def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
         """What a new user begins with; of one who is there, all but the password."""

@@ -1,10 +1,16 @@
 """S07: two spellings of one name are one name, and look-alikes are none."""
 
+from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
+from tests.acceptance.administering import USERS, chief_of
+from tests.acceptance.browsing import signed_in
 from tests.acceptance.web import PASSWORD, REGISTER, Web
+
+SPELLINGS = ["ann", "ANN", "\uff41\uff4e\uff4e", "ann.smith@example.com", "ANN.SMITH@EXAMPLE.COM"]
 
 
 @pytest.fixture(scope="module")
@@ -42,13 +48,25 @@ def test_another_spelling_of_a_taken_address_is_taken(web: Web, ann: dict[str, A
     assert (answer.status, answer.json["code"]) == (409, "email-taken")
 
 
-@pytest.mark.parametrize(
-    "spelling", ["ann", "ANN", "\uff41\uff4e\uff4e", "ann.smith@example.com", "ANN.SMITH@EXAMPLE.COM"]
-)
+@pytest.fixture(scope="module")
+def chief(web: Web) -> Mapping[str, Any]:
+    return chief_of(web)
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
 def test_every_spelling_signs_in_to_the_same_user(web: Web, ann: dict[str, Any], spelling: str) -> None:
     answer = web.login(spelling)
 
     assert (answer.status, answer.json["user"]["id"]) == (200, ann["id"])
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_every_spelling_finds_the_user(web: Web, ann: dict[str, Any], chief: Mapping[str, Any], spelling: str) -> None:
+    assert [user["id"] for user in web.listed(USERS, chief["token"], search=spelling)] == [ann["id"]]
+
+    page = signed_in(web, chief["user"]).get(f"/admin/accounts/user/?q={quote(spelling)}").body.decode()
+    assert f"/admin/accounts/user/{ann['id']}/change/" in page
+    assert "1 user" in page
 
 
 def test_an_address_is_kept_as_it_was_typed(ann: dict[str, Any]) -> None:
