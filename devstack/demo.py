@@ -128,7 +128,7 @@ def show() -> int:
 _NEXT = """
 What to look at next:
   make run                       the same processes in the foreground, on port 8080
-  docs/flow.md                   one registration, file by file
+  docs/flow.md                   a registration and a leaving, file by file
   accounts/routes.py             which handlers each event goes to
   accounts/services/             where a change and its event are written together"""
 
