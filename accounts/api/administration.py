@@ -1,4 +1,4 @@
-"""GET and POST /admin/users, GET and PATCH /admin/users/{id}. From `selection`, and on to `services`."""
+"""GET and POST /admin/users, GET and PATCH /admin/users/{id}. From `user_listing`, and on to `services`."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts import selection
+from accounts import user_listing
 from accounts.api import inputs
 from accounts.api.administration_answers import AdminUserAnswer, AdminUserPage, admin_user_answer, told_to_staff
 from accounts.api.idempotency import IDEMPOTENCY_KEY, request_key_of
@@ -70,7 +70,7 @@ class UserParameters(CountedParameters):
     created_to = inputs.MomentField(default=None)
     last_login_before = inputs.MomentField(default=None, help_text="Of those who have signed in at all.")
     group = GroupField(default=None)
-    ordering = serializers.ChoiceField(list(selection.ORDERINGS), default="-created_at")
+    ordering = serializers.ChoiceField(list(user_listing.ORDERINGS), default="-created_at")
 
 
 class CreateUserInput(inputs.StrictInput):
@@ -105,7 +105,7 @@ class UsersView(AdminEndpoint):
     def get(self, request: Request) -> Response:
         """Page by page, however many there are."""
         wanted = {name: value for name, value in vars(self.query).items() if name in _FILTERS}
-        found, by = selection.ordered(selection.Filters(**wanted), self.query.ordering)
+        found, by = user_listing.ordered(user_listing.Filters(**wanted), self.query.ordering)
         return page_of(request, self.query, found, by=by, answers=told_to_staff)
 
     @extend_schema(
@@ -136,7 +136,7 @@ class UserView(AdminEndpoint):
     @extend_schema(operation_id="get_user", responses=AdminUserAnswer)
     def get(self, request: Request, user_id: UUID) -> Response:
         """With an ETag; also one who is deleted."""
-        return admin_user_answer(selection.user_with_id(user_id))
+        return admin_user_answer(user_listing.user_with_id(user_id))
 
     @extend_schema(
         operation_id="change_user", request=ChangeUserInput, parameters=[IF_MATCH], responses=AdminUserAnswer
@@ -149,11 +149,11 @@ class UserView(AdminEndpoint):
         return admin_user_answer(change_user(user_id=user_id, changes=changes, expected=expected, by=by, now=now))
 
 
-_FILTERS = selection.Filters.__slots__
+_FILTERS = user_listing.Filters.__slots__
 
 
 def _groups(names: Sequence[str]) -> Sequence[Group]:
-    groups = selection.groups_named(names)
+    groups = user_listing.groups_named(names)
     if len(groups) < len(set(names)):
         raise FieldRefused("unknown_group", "There is no such group.")
     return groups

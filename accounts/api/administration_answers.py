@@ -6,7 +6,7 @@ from typing import Any
 from rest_framework import serializers
 from rest_framework.response import Response
 
-from accounts import selection
+from accounts import user_listing
 from accounts.api.answers import UserAnswer
 from accounts.models import User
 from accounts.services.credentials import failed_logins_of
@@ -46,7 +46,7 @@ def admin_user_answer(user: User, *, status: int = 200, **headers: str) -> Respo
 def told_to_staff(users: Sequence[User]) -> list[dict[str, Any]]:
     """One for each user; what stands in other tables is read once for all of them."""
     ids = [user.pk for user in users]
-    last_logins, groups = selection.last_logins_of(ids), selection.groups_of(ids)
+    last_logins, groups = user_listing.last_logins_of(ids), user_listing.groups_of(ids)
     failed = failed_logins_of(ids)
     return [
         {name: getattr(user, name) for name in _COLUMNS}

@@ -12,7 +12,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts import selection
+from accounts import user_listing
 from accounts.api.pages import PageParameters, page_of
 from accounts.api.permissions import VIEW, AdminEndpoint
 from accounts.models import OutsideCall
@@ -83,13 +83,13 @@ class UserEventsView(AdminEndpoint):
     @extend_schema(operation_id="get_user_events", parameters=[PageParameters], responses=EventPage)
     def get(self, request: Request, user_id: UUID) -> Response:
         """The newest first, as far back as the outbox reaches."""
-        records = history.records_of(str(selection.user_with_id(user_id).pk))
+        records = history.records_of(str(user_listing.user_with_id(user_id).pk))
         return page_of(request, self.query, records, by=["-id"], answers=_told)
 
 
 def _told(records: Sequence[OutboxRecord]) -> Sequence[dict[str, Any]]:
     handled = history.handled(records)
-    calls = selection.calls_of([record.event_id for record in records])
+    calls = user_listing.calls_of([record.event_id for record in records])
     return [
         _told_of(record)
         | {

@@ -8,7 +8,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts import selection
+from accounts import user_listing
 from accounts.api.logs import (
     LoginLogPage,
     LoginLogParameters,
@@ -44,7 +44,7 @@ class UserLoginLogView(AdminEndpoint):
     @extend_schema(operation_id="get_user_login_log", parameters=[LoginLogParameters], responses=LoginLogPage)
     def get(self, request: Request, user_id: UUID) -> Response:
         """The newest first."""
-        return login_log_page(request, self.query, selection.user_with_id(user_id).pk)
+        return login_log_page(request, self.query, user_listing.user_with_id(user_id).pk)
 
 
 class UserSecurityLogView(AdminEndpoint):
@@ -56,5 +56,5 @@ class UserSecurityLogView(AdminEndpoint):
     @extend_schema(operation_id="get_user_security_log", parameters=[LogParameters], responses=AdminSecurityLogPage)
     def get(self, request: Request, user_id: UUID) -> Response:
         """The newest first."""
-        user = selection.user_with_id(user_id)
+        user = user_listing.user_with_id(user_id)
         return security_log_page(request, self.query, user.pk, AdminSecurityRecordAnswer)

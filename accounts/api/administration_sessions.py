@@ -7,7 +7,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts import selection
+from accounts import user_listing
 from accounts.api.pages import PageParameters
 from accounts.api.permissions import CHANGE, VIEW, AdminEndpoint, staff_of
 from accounts.api.sessions import SessionAnswer, SessionPage, session_answer, session_page
@@ -23,7 +23,7 @@ class UserSessionsView(AdminEndpoint):
     @extend_schema(operation_id="list_user_sessions", parameters=[PageParameters], responses=SessionPage)
     def get(self, request: Request, user_id: UUID) -> Response:
         """Open sessions, the newest first."""
-        return session_page(request, self.query, selection.user_with_id(user_id).pk)
+        return session_page(request, self.query, user_listing.user_with_id(user_id).pk)
 
     @extend_schema(operation_id="end_user_sessions", request=None, responses={204: None})
     def delete(self, request: Request, user_id: UUID) -> Response:
@@ -40,7 +40,7 @@ class UserSessionView(AdminEndpoint):
     @extend_schema(operation_id="get_user_session", responses=SessionAnswer)
     def get(self, request: Request, user_id: UUID, session_id: UUID) -> Response:
         """An open one."""
-        return session_answer(request, selection.user_with_id(user_id).pk, session_id)
+        return session_answer(request, user_listing.user_with_id(user_id).pk, session_id)
 
     @extend_schema(operation_id="end_user_session", request=None, responses={204: None})
     def delete(self, request: Request, user_id: UUID, session_id: UUID) -> Response:

@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from accounts import selection
+from accounts import user_listing
 from accounts.models import LastLogin, Session, User
 from accounts.models.session import Client
 from accounts.names import EmailAddress, Username
@@ -142,7 +142,7 @@ def test_a_search_or_filter_looks_at_few_of_many(
 def test_very_many_are_not_sorted_to_be_listed_by_time(
     client: APIClient, many: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(selection, "SORTED_MOST", USERS // 10)
+    monkeypatch.setattr(user_listing, "SORTED_MOST", USERS // 10)
 
     page, statements = asked(client, {"search": "ann"})
 

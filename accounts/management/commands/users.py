@@ -16,11 +16,11 @@ from accounts.errors import FieldRefused
 from accounts.management import asking
 from accounts.models import User
 from accounts.models.user import InvalidState
-from accounts.selection import last_logins_of
 from accounts.selectors import UserNotFound
 from accounts.services import administration, lifecycle
 from accounts.services.credentials import failed_logins_of
 from accounts.services.staff import LastAdmin
+from accounts.user_listing import last_logins_of
 from events.management.actions import ActionCommand, Options
 
 _SHOWN = (
