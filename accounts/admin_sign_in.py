@@ -74,6 +74,7 @@ def log_out(request: HttpRequest) -> HttpResponse:
 def _signed_in(request: HttpRequest) -> User | AnonymousUser:
     user, session_id = auth.get_user(request), request.session.get(_SESSION)
     if isinstance(user, User) and session_id and _is_open(session_id, user):
+        user.acts_in = UUID(session_id)
         return user
     return AnonymousUser()
 
@@ -83,9 +84,8 @@ def _is_open(session_id: str, user: User) -> bool:
 
 
 def _end_session(request: HttpRequest) -> None:
-    if isinstance(request.user, User):
-        session_id = UUID(request.session[_SESSION])
-        sessions.log_out(user_id=request.user.pk, session_id=session_id, now=timezone.now())
+    if isinstance(request.user, User) and request.user.acts_in:
+        sessions.log_out(user_id=request.user.pk, session_id=request.user.acts_in, now=timezone.now())
 
 
 def _lasts_s(request: HttpRequest) -> int:

@@ -1,6 +1,7 @@
 """What a service refuses, in words for who works in the admin, and the field of a form that it is about."""
 
 from accounts.errors import FieldRefused, Refused
+from accounts.models.session import SessionRevoked
 from accounts.models.user import InvalidState
 from accounts.selectors import UserNotFound
 from accounts.services.changes import EmailTaken, Stale, UsernameTaken
@@ -11,6 +12,7 @@ _TOLD: dict[type[Refused], str] = {
     EmailTaken: "Another user has this address, or may have it back.",
     Stale: "Somebody else has changed this user meanwhile: load the page again and look.",
     NotAllowed: "Not to yourself, not to a superuser unless you are one, and no group that you are not in.",
+    SessionRevoked: "Your session has ended: sign in again.",
     LastAdmin: "The last active superuser stays.",
     UserNotFound: "There is no such user any more.",
 }

@@ -37,5 +37,7 @@ class AdminEndpoint(Endpoint):
 
 
 def staff_of(request: Request) -> User:
-    """Who administers."""
-    return session_of(request).user
+    """Who administers, and by which session."""
+    session = session_of(request)
+    session.user.acts_in = session.pk
+    return session.user

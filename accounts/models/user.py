@@ -90,6 +90,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
 
+    # No column: the session by which a door has let this user in, for `services.staff` to look at once more.
+    acts_in: UUID | None = None
     # Bookkeeping lives in LastLogin: it is no change of the user.
     last_login = None
 

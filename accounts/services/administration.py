@@ -64,11 +64,11 @@ def send_reset(*, user_id: UUID, by: User | None, now: datetime) -> None:
 
 
 def _locked(user_id: UUID, changes: Mapping[str, Any], by: User | None) -> User:
-    if changes.keys() & RIGHTS and by and not by.is_superuser:
-        raise staff.NotAllowed
-    if changes.get("is_superuser") is False:
-        return staff.locked_to_leave(user_id, by=by)
-    return staff.locked(user_id, by=by)
+    leaves = any(changes.get(right) is False for right in RIGHTS)
+    user = (staff.locked_to_leave if leaves else staff.locked)(user_id, by=by)
+    if changes.keys() & RIGHTS:
+        staff.refuse_unless_superuser(by)
+    return user
 
 
 def _set_groups(user: User, groups: Collection[Group], by: User | None) -> dict[str, list[str]]:

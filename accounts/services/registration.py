@@ -98,7 +98,6 @@ def create_by_staff(
     With a `key` that was used already, it gives the user that was made then.
     Raises NotAllowed, UsernameTaken, EmailTaken; KeyReused, RequestInProgress for the key.
     """
-    staff.refuse_to_grant(groups, by=by)
     done = idempotency.find(key)
     made = None if done else _create_by_staff(_unsaved(new, passwords.no_hash(), now), groups, by, key)
     return made or _made_before(done or idempotency.find(key))
@@ -189,6 +188,8 @@ def _create_superuser(user: User) -> User:
 @in_transaction
 def _create_by_staff(user: User, groups: Collection[Group], by: User | None, key: RequestKey | None) -> User | None:
     """None when the same request was done meanwhile."""
+    staff.refuse_barred(by)
+    staff.refuse_to_grant(groups, by=by)
     if not idempotency.claim(key, user.pk, now=user.created_at):
         return None
     save(user)

@@ -11,7 +11,8 @@ from django.contrib.auth.models import Group, Permission
 from django.db.models import Q
 
 from accounts.errors import Refused
-from accounts.models import User
+from accounts.models import Session, User
+from accounts.models.session import SessionRevoked
 from accounts.selectors import UserNotFound
 from events.envelope import Actor
 
@@ -30,19 +31,18 @@ def actor_of(by: User | None) -> Actor:
 
 
 def locked(user_id: UUID, *, by: User | None) -> User:
-    """The user, locked. Raises UserNotFound, NotAllowed."""
-    return _allowed(User.objects.locked([user_id]), user_id, by)
+    """The user, locked, and with them who acts. Raises UserNotFound, NotAllowed, SessionRevoked."""
+    return _allowed(_locked_with({user_id}, by), user_id, by)
 
 
 def locked_to_leave(user_id: UUID, *, by: User | None) -> User:
-    """The user, locked, who is about to be no active superuser any more. Raises LastAdmin, UserNotFound, NotAllowed.
+    """As `locked`, who is about to be no active superuser any more. Raises LastAdmin too.
 
     All active superusers are locked together: of two who would be the last, the second sees that the first has gone.
     """
-    admins = User.objects.filter(is_superuser=True, status=User.Status.ACTIVE)
+    admins = User.objects.filter(is_superuser=True, is_staff=True, status=User.Status.ACTIVE)
     is_admin = admins.filter(pk=user_id).exists()
-    ids = {user_id, *admins.values_list("pk", flat=True)} if is_admin else {user_id}
-    found = User.objects.locked(list(ids))
+    found = _locked_with({user_id, *admins.values_list("pk", flat=True)} if is_admin else {user_id}, by)
     user = _allowed(found, user_id, by)
     others = (one for one in found if one.pk != user_id)
     if _is_admin(user) and not any(map(_is_admin, others)):
@@ -50,11 +50,21 @@ def locked_to_leave(user_id: UUID, *, by: User | None) -> User:
     return user
 
 
+def refuse_barred(by: User | None) -> None:
+    """Lock who is about to act on nobody who is there yet. Raises NotAllowed, SessionRevoked."""
+    if by:
+        _acting(User.objects.locked([by.pk]), by)
+
+
+def refuse_unless_superuser(by: User | None) -> None:
+    """Raises NotAllowed for staff, who are locked, unless they may do everything."""
+    if not _is_above_all(by):
+        raise NotAllowed
+
+
 def refuse_to_grant(groups: Collection[Group], *, by: User | None) -> None:
-    """Raises NotAllowed for a group that who grants it is not in."""
-    if by is None or by.is_superuser:
-        return
-    if not set(groups) <= set(by.groups.all()):
+    """Raises NotAllowed for a group that who grants it, and is locked, is not in."""
+    if by and not _is_above_all(by) and not set(groups) <= set(by.groups.all()):
         raise NotAllowed
 
 
@@ -74,14 +84,34 @@ def _rights_of(user: User) -> set[str]:
     return {f"{app}.{name}" for app, name in of_user.values_list("content_type__app_label", "codename")}
 
 
+def _locked_with(ids: Collection[UUID], by: User | None) -> list[User]:
+    return User.objects.locked([*ids, by.pk] if by else list(ids))
+
+
 def _allowed(found: Collection[User], user_id: UUID, by: User | None) -> User:
+    acting = _acting(found, by) if by else None
     user = next((one for one in found if one.pk == user_id), None)
     if user is None or user.status == User.Status.DELETED:
         raise UserNotFound
-    if by and not may_change(by, user):
+    if acting and not may_change(acting, user):
         raise NotAllowed
     return user
 
 
+def _acting(found: Collection[User], by: User) -> User:
+    """As the row is now: since the door has let them in, they may have been barred."""
+    acting = next((one for one in found if one.pk == by.pk), None)
+    if by.acts_in and not Session.objects.filter(pk=by.acts_in, ended_at=None).exists():
+        raise SessionRevoked
+    if acting is None or not (acting.is_active and acting.is_staff):
+        raise NotAllowed
+    return acting
+
+
+def _is_above_all(by: User | None) -> bool:
+    return by is None or User.objects.filter(pk=by.pk, is_superuser=True).exists()
+
+
 def _is_admin(user: User) -> bool:
-    return user.is_superuser and user.is_active
+    """Without being staff there is no door to administer by."""
+    return user.is_superuser and user.is_staff and user.is_active

@@ -97,14 +97,14 @@ def test_of_twenty_at_once_one_leaves(web: Web, owner: Owner) -> None:
 
 
 def test_the_last_superuser_stays(web: Web, owner: Owner) -> None:
-    web.unguarded("update accounts_user set is_superuser = id = %s", owner.id)
+    web.unguarded("update accounts_user set is_superuser = id = %s, is_staff = id = %s", owner.id, owner.id)
 
     refused = web.call("DELETE", ME, **bearer(owner.token))
 
     assert refused.told == (409, "last-admin")
     assert web.me(owner.token).status == 200
     other = web.register()["user"]["id"]
-    web.unguarded("update accounts_user set is_superuser = true where id = %s", other)
+    web.unguarded("update accounts_user set is_superuser = true, is_staff = true where id = %s", other)
     leave(web, owner)
 
 

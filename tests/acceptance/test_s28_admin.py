@@ -1,9 +1,17 @@
 """S28 in the admin: staff does what it is permitted, raises nobody, and changes neither itself nor who stands above."""
 
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
 import pytest
 
 from tests.acceptance.browsing import USERS, Browser, a_group, a_user, errors_of, fields_of, join, staff, superuser
-from tests.acceptance.web import Web
+from tests.acceptance.web import ME, Call, Web, bearer
+from tests.waiting import wait_for
+
+ADMINS = "select id::text from accounts_user where is_superuser and is_staff and status = 'active'"
+WAITING = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
 
 
 @pytest.fixture(scope="module")
@@ -105,20 +113,68 @@ def test_each_action_needs_its_permission(web: Web, permissions: list[str], may:
     assert web.sql("select count(*) from accounts_outsidecall where user_id = %s", user["id"]) == [(0,)]
 
 
-def test_of_the_last_two_superusers_who_suspend_each_other_one_stays(web: Web) -> None:
-    (one, one_id), (two, two_id) = superuser(web), superuser(web)
+@pytest.fixture
+def last_two(web: Web) -> Iterator[list[tuple[Browser, str]]]:
+    """Two superusers, and no other who is active."""
+    two = [superuser(web), superuser(web)]
     admins = web.sql("select id::text from accounts_user where is_superuser")
-    others = [user_id for (user_id,) in admins if user_id not in (one_id, two_id)]
+    others = [user_id for (user_id,) in admins if user_id not in [user_id for _, user_id in two]]
     turn = "update accounts_user set is_superuser = not is_superuser where id = any(%s::uuid[])"
     web.unguarded(turn, others)
+    yield two
+    web.unguarded(turn, others)
 
-    web.race(
+
+def raced(web: Web, calls: Sequence[Call]) -> None:
+    """Send them, and have each wait for the superusers' rows before any is done."""
+    with psycopg.connect(web.dsn) as holding, ThreadPoolExecutor(1) as pool:
+        holding.execute("select id from accounts_user where is_superuser order by id for no key update")
+        asked = pool.submit(web.race, calls)
+        wait_for(lambda: web.sql(WAITING) == [(len(calls),)])
+        holding.rollback()
+        asked.result()
+
+
+def test_of_the_last_two_superusers_who_suspend_each_other_one_stays(
+    web: Web, last_two: list[tuple[Browser, str]]
+) -> None:
+    (one, one_id), (two, two_id) = last_two
+
+    raced(
+        web,
         [
             one.posting(USERS, action="suspend", _selected_action=two_id, reason="first"),
             two.posting(USERS, action="suspend", _selected_action=one_id, reason="first"),
-        ]
+        ],
     )
 
-    left = web.sql("select id::text from accounts_user where is_superuser and status = 'active'")
-    web.unguarded(turn, others)
-    assert left in ([(one_id,)], [(two_id,)])
+    assert web.sql(ADMINS) in ([(one_id,)], [(two_id,)])
+
+
+@pytest.mark.parametrize("right", ["is_staff", "is_superuser"])
+def test_of_the_last_two_who_take_a_right_from_each_other_one_stays(
+    web: Web, last_two: list[tuple[Browser, str]], right: str
+) -> None:
+    (one, one_id), (two, two_id) = last_two
+    calls = []
+    for browser, user_id in ((one, two_id), (two, one_id)):
+        path = f"{USERS}{user_id}/change/"
+        form = fields_of(browser.get(path))
+        assert form.pop(right) == "on"
+        calls.append(browser.posting(path, **form))
+
+    raced(web, calls)
+
+    assert web.sql(ADMINS) in ([(one_id,)], [(two_id,)])
+
+
+def test_the_last_who_can_administer_stays(web: Web, last_two: list[tuple[Browser, str]]) -> None:
+    """Who is no staff any more, or is not active, does not count; on oneself nobody acts."""
+    (one, one_id), (_, two_id) = last_two
+    form = fields_of(one.get(f"{USERS}{two_id}/change/"))
+    del form["is_staff"]
+    assert one.post(f"{USERS}{two_id}/change/", **form).status == 302
+
+    [(name,)] = web.sql("select username from accounts_user where id = %s", one_id)
+    assert web.call("DELETE", ME, **bearer(web.login(name).json["token"])).told == (409, "last-admin")
+    assert web.sql(ADMINS) == [(one_id,)]

@@ -11,7 +11,7 @@ import pytest
 from drf_spectacular.generators import SchemaGenerator
 
 from tests.acceptance.administering import EVERYTHING, USERS, act, actors, change, group, of, user
-from tests.acceptance.web import ME, Answer, Web, bearer, staff, superuser
+from tests.acceptance.web import Answer, Web, bearer, staff, superuser
 from tests.waiting import wait_for
 
 REASON = {"reason": "because"}
@@ -38,6 +38,7 @@ OPERATIONS: Mapping[tuple[str, str], tuple[str, Any, int]] = {
 # What changes a user who is named.
 ACTS = [operation for operation in OPERATIONS if operation[0] != "get" and operation[1]]
 FORBIDDEN = (403, "forbidden")
+WAITING = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
 
 
 def named(operation: tuple[str, str]) -> str:
@@ -80,6 +81,16 @@ def everything(web: Web) -> list[tuple[Any, ...]]:
         " (select count(*) from events_outbox), (select count(*) from accounts_securityrecord),"
         " (select count(*) from accounts_session where ended_at is not null),"
         " (select count(*) from accounts_outsidecall)"
+    )
+
+
+def counts(web: Web, user_id: str) -> list[tuple[Any, ...]]:
+    """What an act on this user, or one that makes another, would add to."""
+    return web.sql(
+        "select version, (select count(*) from accounts_user), (select count(*) from events_outbox),"
+        " (select count(*) from accounts_securityrecord), (select count(*) from accounts_outsidecall)"
+        " from accounts_user where id = %s",
+        user_id,
     )
 
 
@@ -187,43 +198,31 @@ def test_nobody_is_raised_or_given_a_password_here(web: Web, somebody: str, memb
     assert [(answer.status, answer.codes) for answer in told] == [(400, [(f"/{member}", "unknown_field")])] * 2
 
 
-# the last superuser --------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("operation", [("post", ""), *ACTS], ids=named)
+@pytest.mark.parametrize(
+    ("taken", "told"),
+    [
+        ("update accounts_user set is_staff = false where id = %s", FORBIDDEN),
+        ("update accounts_user set status = 'suspended' where id = %s", FORBIDDEN),
+        ("update accounts_session set ended_at = now() where user_id = %s", (401, "session-revoked")),
+    ],
+    ids=["no staff any more", "barred", "session ended"],
+)
+def test_who_loses_the_right_before_it_is_done_does_nothing(
+    web: Web, somebody: str, operation: tuple[str, str], taken: str, told: tuple[int, str]
+) -> None:
+    by = staff(web, *EVERYTHING)
+    before = counts(web, somebody)
+    with psycopg.connect(web.dsn) as holding, ThreadPoolExecutor(1) as pool:
+        holding.execute("select accounts_unguarded('a test')")
+        holding.execute("select id from accounts_user where id = %s for no key update", (by["user"]["id"],))
+        asked = pool.submit(run, web, operation, somebody, by)
+        wait_for(lambda: web.sql(WAITING) == [(1,)])
+        holding.execute(taken, (by["user"]["id"],))
+        holding.commit()
 
-
-@pytest.fixture
-def last_two(web: Web) -> list[dict[str, Any]]:
-    """Two superusers, and no other who is active."""
-    web.unguarded("update accounts_user set is_superuser = false where is_superuser")
-    return [superuser(web), superuser(web)]
-
-
-@pytest.mark.parametrize("how", ["suspend", "delete"])
-def test_of_two_who_end_each_other_one_stays(web: Web, last_two: list[dict[str, Any]], how: str) -> None:
-    one, other = last_two
-    # Both have been let in before either is done: they wait for rows that this holds.
-    with psycopg.connect(web.dsn) as holding, ThreadPoolExecutor(2) as pool:
-        holding.execute("select id from accounts_user where is_superuser order by id for no key update")
-        asked = [
-            pool.submit(act, web, by, of(whom["user"]["id"], how), REASON) for by, whom in ((one, other), (other, one))
-        ]
-        waiting = (
-            "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
-        )
-        wait_for(lambda: web.sql(waiting) == [(2,)])
-        holding.rollback()
-        answers = [future.result() for future in asked]
-
-    [refused] = [answer for answer in answers if answer.status not in (200, 202)]
-    assert refused.told == (409, "last-admin")
-    active = web.sql("select count(*) from accounts_user where is_superuser and status = 'active'")
-    assert active == [(1,)]
-
-
-def test_the_last_superuser_cannot_leave(web: Web, last_two: list[dict[str, Any]]) -> None:
-    one, other = last_two
-    assert act(web, one, of(other["user"]["id"], "suspend"), REASON).status == 200
-
-    assert web.call("DELETE", ME, **bearer(one["token"])).told == (409, "last-admin")
+    assert asked.result().told == told
+    assert counts(web, somebody) == before
 
 
 # what is kept of it --------------------------------------------------------------------------------------------
