@@ -9,7 +9,7 @@ from drf_spectacular.generators import SchemaGenerator
 
 from accounts.api.problems import KINDS
 
-OPERATIONS = 43
+OPERATIONS = 44
 PUBLIC = (
     "register", "login", "refresh", "logout", "email/verify", "email/verify/resend", "password/reset",
     "password/reset/confirm", "password/policy", "restore", "email/change/confirm", "email/change/undo",
