@@ -79,6 +79,13 @@ def give_up(user: User, *, now: datetime) -> None:
         links.hold(former, user, call_id=call_id, now=now)
 
 
+def owe_way_back(user: User) -> None:
+    """Once the locked user, who waits for the deletion, has another address: the link back was the former one's."""
+    until = user.delete_after
+    facts = {"reason": user.status_reason, "until": told_time(until) if until else ""}
+    notices.request(kind="pending_deletion", user_id=user.pk, key=f"pending_deletion/{uuid4()}", facts=facts)
+
+
 @in_transaction
 def _verify(link: Found, now: datetime) -> None:
     user = links.use(link)
@@ -100,10 +107,7 @@ def _undo(link: Found, client: Client, now: datetime) -> None:
     links.void_all(user, but_for=[Link.Purpose.UNDO_EMAIL])
     Session.objects.filter(user=user).end(now=now)
     if user.status == User.Status.PENDING_DELETION:
-        # The way back went to whoever had taken the address.
-        notices.request(
-            kind="pending_deletion", user_id=user.pk, key=f"pending_deletion/{uuid4()}", facts=_leaving(user)
-        )
+        owe_way_back(user)
     security_log.note(SecurityRecord.Kind.EMAIL_CHANGE_UNDONE, user.pk, now=now, client=client)
     _set(user, link, now)
 
@@ -117,8 +121,3 @@ def _refuse_taken(email: EmailAddress, user: User) -> None:
     others = User.objects.filter(email_canonical=email.canonical).exclude(pk=user.pk)
     if others.exists() or links.is_held(email.canonical, but_for=user):
         raise EmailTaken("new_email")
-
-
-def _leaving(user: User) -> dict[str, str]:
-    until = user.delete_after
-    return {"reason": user.status_reason, "until": told_time(until) if until else ""}

@@ -83,5 +83,9 @@ def _set_groups(user: User, groups: Collection[Group], by: User | None) -> dict[
 
 def _readdress(user: User, by: User | None, now: datetime) -> None:
     addresses.give_up(user, now=now)
-    notices.request(kind="verify", user_id=user.pk, key=f"verify/{uuid4()}", facts={})
+    if user.status == User.Status.PENDING_DELETION:
+        # A link that verifies would be no use before the account is restored.
+        addresses.owe_way_back(user)
+    else:
+        notices.request(kind="verify", user_id=user.pk, key=f"verify/{uuid4()}", facts={})
     security_log.note_staff(SecurityRecord.Kind.EMAIL_CHANGED, user.pk, by=by, now=now)

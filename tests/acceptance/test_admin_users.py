@@ -120,6 +120,17 @@ def test_a_new_address_is_not_verified_and_the_former_one_is_told(web: Web, offi
     assert ("email_changed", user["email"]) in web.sql(owed, user["id"])
 
 
+def test_who_waits_for_the_deletion_finds_the_way_back_at_the_new_address(web: Web, officer: Officer) -> None:
+    user = a_user(web)
+    officer.browser.act("delete_after_the_grace", user["id"], reason="Asked by mail")
+
+    assert officer.browser.change(user["id"], email="elsewhere-44@example.com").status == 302
+
+    owed = "select kind, facts from accounts_outsidecall where user_id = %s and email = ''"
+    [(kind, facts)] = web.sql(owed, user["id"])
+    assert (kind, facts["reason"]) == ("pending_deletion", "Asked by mail")
+
+
 def test_nothing_changed_is_no_event(web: Web, officer: Officer) -> None:
     user = a_user(web)
     browser = officer.browser
@@ -264,6 +275,14 @@ def test_an_unlocked_user_may_try_again_and_a_password_link_is_owed(web: Web, of
     assert web.sql("select kind from accounts_outsidecall where user_id = %s", user["id"]) == [("reset",)]
     noted = "select kind, actor_id::text from accounts_securityrecord where user_id = %s order by id"
     assert web.sql(noted, user["id"]) == [("unlocked", by), ("reset_requested", by)]
+
+
+def test_a_user_is_found_by_the_id(web: Web, officer: Officer) -> None:
+    user, other = a_user(web), a_user(web)
+
+    page = officer.browser.get(f"{USERS}?q={user['id'].upper()}").body.decode()
+
+    assert [one["id"] in page for one in (user, other)] == [True, False]
 
 
 def test_too_many_at_once_are_a_mistake(web: Web) -> None:
