@@ -140,16 +140,17 @@ def _columns(filters: Filters) -> Q:
     }
     given = Q(**{name: value for name, value in wanted.items() if value is not None})
     living = Q() if filters.status else ~Q(status=User.Status.DELETED)
-    return given & (living if filters.search is None else _named(filters.search, living))
+    return given & (living if filters.search is None else named(filters.search, living))
 
 
-def _named(search: str, living: Q) -> Q:
+def named(search: str, among: Q) -> Q:
+    """Those of them whose name or address begins so, in whatever spelling; also who has this id."""
     beginning = canonical_identifier(search) or canonical_text(search)
     by_name = Q(email_canonical__startswith=beginning)
     if "@" not in beginning:
         by_name |= Q(username_canonical__startswith=beginning)
     user_id = _as_id(search)
-    return (by_name & living) | Q(pk=user_id) if user_id else by_name & living
+    return (by_name & among) | Q(pk=user_id) if user_id else by_name & among
 
 
 def _as_id(text: str) -> UUID | None:

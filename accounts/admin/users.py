@@ -7,14 +7,14 @@ from typing import Any, cast
 
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponseRedirect
 
+from accounts import user_listing
 from accounts.admin import forms, moves
 from accounts.admin.lookups import FilteredByItsFilters
 from accounts.models import User
 from accounts.models.user import DELETE_IMMEDIATELY
-from accounts.names import canonical_identifier, canonical_text
 from accounts.services import staff
 
 _NAMES = ["username", "email", "display_name"]
@@ -30,7 +30,9 @@ class UserAdmin(FilteredByItsFilters):
 
     list_display = ["username", "email", "status", "is_staff", "created_at", "version"]
     list_filter = ["status", "is_staff", "email_verified"]
+    # Which shows the field; `user_listing` searches.
     search_fields = ["username_canonical__startswith", "email_canonical__startswith"]
+    search_help_text = "How the username or the e-mail address begins, or a whole id"
     ordering = ["-id"]
     list_per_page = 50
     # Counting all rows of a large table takes long, on each page.
@@ -64,12 +66,6 @@ class UserAdmin(FilteredByItsFilters):
         """And without it."""
         return self.has_leave_permission(request) and _who(request).has_perm(f"accounts.{DELETE_IMMEDIATELY}")
 
-    def get_search_results(self, request: HttpRequest, queryset: QuerySet[User], search_term: str) -> Any:
-        """Who has a name that begins so, in whatever spelling."""
-        return super().get_search_results(
-            request, queryset, canonical_identifier(search_term) or canonical_text(search_term)
-        )
-
     def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
         """What a new user begins with; of one who is there, all but the password."""
         if obj is None:
@@ -94,6 +90,12 @@ class UserAdmin(FilteredByItsFilters):
         except ValidationError:
             self.message_user(request, "Nothing was done. There is no such user.", messages.ERROR)
             return HttpResponseRedirect(request.get_full_path())
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[User], search_term: str
+    ) -> tuple[QuerySet[User], bool]:
+        """By the name as it is shown, in any spelling, as the API's list is searched."""
+        return (queryset.filter(user_listing.named(search_term, Q())) if search_term.strip() else queryset), False
 
     def save_form(self, request: Any, form: Any, change: Any) -> Any:
         """The user as the service left it."""
