@@ -118,13 +118,14 @@ class UsersView(AdminEndpoint):
         """Make a user, who sets a password by the link that is mailed."""
         body, by = CreateUserInput.parse(request), staff_of(request)
         names = {name: value for name, value in vars(body).items() if name != "groups"}
-        user = create_by_staff(
-            new=NewUser(**names),
-            groups=body.groups,
-            by=by,
-            now=timezone.now(),
-            key=request_key_of(request, f"create-user {by.pk}"),
-        )
+        with inputs.refusal_about("groups"):
+            user = create_by_staff(
+                new=NewUser(**names),
+                groups=body.groups,
+                by=by,
+                now=timezone.now(),
+                key=request_key_of(request, f"create-user {by.pk}"),
+            )
         return admin_user_answer(user, status=201, Location=f"/api/v1/admin/users/{user.pk}")
 
 
@@ -146,7 +147,9 @@ class UserView(AdminEndpoint):
         expected = inputs.expected_of(request)
         changes = vars(ChangeUserInput.parse(request))
         by, now = staff_of(request), timezone.now()
-        return admin_user_answer(change_user(user_id=user_id, changes=changes, expected=expected, by=by, now=now))
+        with inputs.refusal_about("groups"):
+            user = change_user(user_id=user_id, changes=changes, expected=expected, by=by, now=now)
+        return admin_user_answer(user)
 
 
 _FILTERS = user_listing.Filters.__slots__

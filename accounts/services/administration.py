@@ -31,7 +31,8 @@ def change_user(
     """The user, with these members changed: those of the profile, `email`, `groups`, and for superusers the RIGHTS.
 
     Publishes user.updated where one differs. Another address is not verified until its link is used; the former one is
-    told. Raises UserNotFound, NotAllowed, LastAdmin, Stale, UsernameTaken, EmailTaken.
+    told. Raises UserNotFound, NotAllowed, LastAdmin, Stale, UsernameTaken, EmailTaken; FieldRefused for a group that is
+    gone.
     """
     user = _locked(user_id, changes, by)
     refuse_stale(user.version, expected)
@@ -73,12 +74,12 @@ def _locked(user_id: UUID, changes: Mapping[str, Any], by: User | None) -> User:
 
 def _set_groups(user: User, groups: Collection[Group], by: User | None) -> dict[str, list[str]]:
     """The event's member, where the groups are others than before."""
-    before = set(user.groups.all())
-    if before == set(groups):
+    before, wanted = set(user.groups.all()), set(groups)
+    if before == wanted:
         return {}
-    staff.refuse_to_grant(before ^ set(groups), by=by)
+    changed = staff.grantable(before ^ wanted, by=by)
     user.groups.set(groups)
-    return {"groups": sorted(group.name for group in groups)}
+    return {"groups": sorted(group.name for group in [*(before & wanted), *(one for one in changed if one in wanted)])}
 
 
 def _readdress(user: User, by: User | None, now: datetime) -> None:

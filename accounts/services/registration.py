@@ -96,7 +96,8 @@ def create_by_staff(
     """Make a user without a password, who sets one by the link that is mailed. Publishes user.registered.
 
     With a `key` that was used already, it gives the user that was made then.
-    Raises NotAllowed, UsernameTaken, EmailTaken; KeyReused, RequestInProgress for the key.
+    Raises NotAllowed, UsernameTaken, EmailTaken; FieldRefused for a group that is gone; KeyReused, RequestInProgress
+    for the key.
     """
     done = idempotency.find(key)
     made = None if done else _create_by_staff(_unsaved(new, passwords.no_hash(), now), groups, by, key)
@@ -189,11 +190,11 @@ def _create_superuser(user: User) -> User:
 def _create_by_staff(user: User, groups: Collection[Group], by: User | None, key: RequestKey | None) -> User | None:
     """None when the same request was done meanwhile."""
     staff.refuse_barred(by)
-    staff.refuse_to_grant(groups, by=by)
+    granted = staff.grantable(groups, by=by)
     if not idempotency.claim(key, user.pk, now=user.created_at):
         return None
     save(user)
-    user.groups.set(groups)
+    user.groups.set(granted)
     publish(_registered(user), actor=staff.actor_of(by))
     return user
 

@@ -10,7 +10,7 @@ from uuid import UUID
 from django.contrib.auth.models import Group, Permission
 from django.db.models import Q
 
-from accounts.errors import Refused
+from accounts.errors import FieldRefused, Refused
 from accounts.models import Session, User
 from accounts.models.session import SessionRevoked
 from accounts.selectors import UserNotFound
@@ -62,10 +62,18 @@ def refuse_unless_superuser(by: User | None) -> None:
         raise NotAllowed
 
 
-def refuse_to_grant(groups: Collection[Group], *, by: User | None) -> None:
-    """Raises NotAllowed for a group that who grants it, and is locked, is not in."""
+def grantable(groups: Collection[Group], *, by: User | None) -> list[Group]:
+    """These groups, which nobody renames or deletes before the transaction ends: events tell their names.
+
+    Raises NotAllowed for one that who grants it, and is locked, is not in; FieldRefused for one that is gone.
+    """
     if by and not _is_above_all(by) and not set(groups) <= set(by.groups.all()):
         raise NotAllowed
+    ids = {group.pk for group in groups}
+    found = list(Group.objects.filter(pk__in=ids).order_by("pk").select_for_update(no_key=True))
+    if len(found) < len(ids):
+        raise FieldRefused("unknown_group", "There is no such group.")
+    return found
 
 
 def may_change(by: User, user: User) -> bool:
