@@ -167,6 +167,14 @@ def parse_moment(typed: str) -> datetime:
     return in_utc
 
 
+def parse_moment_ahead(typed: str, *, now: datetime) -> datetime:
+    """As `parse_moment`, of a time that is still to come."""
+    moment = parse_moment(typed)
+    if moment <= now:
+        raise FieldRefused("invalid_time", "A time that lies ahead.")
+    return moment
+
+
 def canonical_identifier(typed: str) -> str | None:
     """What a person signs in with, as the unique columns hold it; None when it can be nobody's.
 

@@ -123,7 +123,8 @@ class Moving:
             reason = names.parse_reason(reason)
         elif self.move.needs_reason:
             raise FieldRefused("blank", "Give a reason: the user is told.")
-        return Asked(cast("User", self.request.user), reason.strip(), _moment(until, now), now)
+        moment = names.parse_moment_ahead(until.strip(), now=now) if until.strip() else None
+        return Asked(cast("User", self.request.user), reason.strip(), moment, now)
 
     def _moved(self, user: User, asked: Asked) -> bool:
         try:
@@ -141,16 +142,6 @@ class Moving:
 
     def _say(self, text: str, level: int) -> None:
         self.page.message_user(self.request, text, level)
-
-
-def _moment(typed: str, now: datetime) -> datetime | None:
-    """Raises FieldRefused."""
-    if not typed.strip():
-        return None
-    moment = names.parse_moment(typed.strip())
-    if moment <= now:
-        raise FieldRefused("invalid_time", "The end of a suspension must lie ahead.")
-    return moment
 
 
 def action(move: Move, description: str, permission: str) -> Any:

@@ -13,7 +13,7 @@ from rest_framework.response import Response
 
 from accounts import user_listing
 from accounts.api import inputs
-from accounts.api.administration_answers import AdminUserAnswer, AdminUserPage, admin_user_answer, told_to_staff
+from accounts.api.administration_answers import AdminUserAnswer, AdminUserPage, admin_user_answer
 from accounts.api.idempotency import IDEMPOTENCY_KEY, request_key_of
 from accounts.api.pages import CountedParameters, ParameterBoolean, page_of
 from accounts.api.permissions import ADD, CHANGE, VIEW, AdminEndpoint, staff_of
@@ -21,7 +21,7 @@ from accounts.api.schema import IF_MATCH
 from accounts.errors import FieldRefused
 from accounts.models import User
 from accounts.names import EMAIL_MOST
-from accounts.services.administration import change_user
+from accounts.services.administration import change_user, told_to_staff
 from accounts.services.registration import NewUser, create_by_staff
 
 

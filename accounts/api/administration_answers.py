@@ -1,19 +1,12 @@
 """What staff is told of a user: what the user sees, and what is kept of them in other places."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from rest_framework import serializers
 from rest_framework.response import Response
 
-from accounts import user_listing
-from accounts.api.answers import UserAnswer
 from accounts.models import User
-from accounts.services.credentials import failed_logins_of
-
-_COLUMNS = [
-    *UserAnswer.Meta.fields, "is_staff", "is_superuser", "status_reason", "status_until", "delete_after",
-]  # fmt: skip
+from accounts.services.administration import MEMBERS, told_to_staff
 
 
 class AdminUserAnswer(serializers.ModelSerializer[User]):
@@ -25,7 +18,7 @@ class AdminUserAnswer(serializers.ModelSerializer[User]):
 
     class Meta:
         model = User
-        fields = [*_COLUMNS, "last_login_at", "groups", "failed_logins"]
+        fields = MEMBERS
         read_only_fields = fields
 
 
@@ -41,19 +34,3 @@ def admin_user_answer(user: User, *, status: int = 200, **headers: str) -> Respo
     """The user, with the version as ETag."""
     [told] = told_to_staff([user])
     return Response(told, status=status, headers={"ETag": f'"{user.version}"', **headers})
-
-
-def told_to_staff(users: Sequence[User]) -> list[dict[str, Any]]:
-    """One for each user; what stands in other tables is read once for all of them."""
-    ids = [user.pk for user in users]
-    last_logins, groups = user_listing.last_logins_of(ids), user_listing.groups_of(ids)
-    failed = failed_logins_of(ids)
-    return [
-        {name: getattr(user, name) for name in _COLUMNS}
-        | {
-            "last_login_at": last_logins.get(user.pk),
-            "groups": groups.get(user.pk, []),
-            "failed_logins": failed.get(user.pk, 0),
-        }
-        for user in users
-    ]

@@ -1,7 +1,5 @@
 """POST /admin/users/{id}/…: suspend, reactivate, delete, restore, unlock, password-reset. On to `services`."""
 
-from collections.abc import Mapping
-from typing import Any
 from uuid import UUID
 
 from django.utils import timezone
@@ -12,7 +10,6 @@ from rest_framework.response import Response
 
 from accounts.api import inputs
 from accounts.api.administration_answers import AdminUserAnswer, admin_user_answer
-from accounts.api.inputs import FieldError
 from accounts.api.lifecycle import LeavingAnswer, leaving_answer
 from accounts.api.permissions import AT_ONCE, CHANGE, DELETE, AdminEndpoint, staff_of
 from accounts.services import lifecycle
@@ -30,13 +27,7 @@ class ReasonInput(inputs.StrictInput):
 class SuspendInput(ReasonInput):
     """And until when: without that, for ever."""
 
-    until = inputs.MomentField(allow_null=True, default=None)
-
-    def refuse_together(self, values: Mapping[str, Any]) -> list[FieldError]:
-        """Not until a moment that is over."""
-        if values["until"] is None or values["until"] > timezone.now():
-            return []
-        return [FieldError(inputs.pointer("until"), "invalid_time", "It must lie ahead.")]
+    until = inputs.MomentAheadField(allow_null=True, default=None)
 
 
 class DeleteInput(ReasonInput):

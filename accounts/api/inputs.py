@@ -12,6 +12,7 @@ from datetime import datetime
 from types import SimpleNamespace
 from typing import Any
 
+from django.utils import timezone
 from rest_framework import serializers
 from rest_framework.fields import SkipField, empty
 from rest_framework.request import Request
@@ -201,6 +202,14 @@ class MomentField(serializers.DateTimeField):
     def to_internal_value(self, value: Any) -> datetime:
         """Raises FieldRefused."""
         return names.parse_moment(value if isinstance(value, str) else "")
+
+
+class MomentAheadField(MomentField):
+    """As `MomentField`, of a time that is still to come."""
+
+    def to_internal_value(self, value: Any) -> datetime:
+        """Raises FieldRefused."""
+        return names.parse_moment_ahead(value if isinstance(value, str) else "", now=timezone.now())
 
 
 class NewPasswordField(Text):

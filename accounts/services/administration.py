@@ -1,27 +1,47 @@
-"""What staff changes of a user, beside the status (`lifecycle`) and the sessions (`sessions`).
+"""What staff is told and changes of a user, beside the status (`lifecycle`) and the sessions (`sessions`).
 
-Called by `api.administration` and the admin. `by` is who acts: `staff` has the rules. Nobody sets or sees another's
-password: a link is mailed.
+Called by `api.administration`, the admin and the `users` command. `by` is who acts: `staff` has the rules. Nobody sets
+or sees another's password: a link is mailed.
 """
 
-from collections.abc import Collection, Mapping
-from datetime import datetime, timedelta
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
 from django.contrib.auth.models import Group
 
-from accounts.conf import AccountsSettings
-from accounts.models import LoginRecord, SecurityRecord, User
-from accounts.models.session import Client
+from accounts import user_listing
+from accounts.models import SecurityRecord, User
 from accounts.outside import notices
 from accounts.services import addresses, security_log, staff
 from accounts.services.changes import Expected, change, columns_of, refuse_stale
-from accounts.services.credentials import forget_failures_from
+from accounts.services.credentials import failed_logins_of, forget_all_failures
 from accounts.services.transactions import in_transaction
 
 # Who may log in to the admin, and who may do everything: a superuser's to say.
 RIGHTS = {"is_staff", "is_superuser"}
+_COLUMNS = (
+    "id", "username", "email", "email_verified", "status", "display_name", "locale", "time_zone", "created_at",
+    "updated_at", "version", "is_staff", "is_superuser", "status_reason", "status_until", "delete_after",
+)  # fmt: skip
+MEMBERS = [*_COLUMNS, "last_login_at", "groups", "failed_logins"]
+
+
+def told_to_staff(users: Sequence[User]) -> list[dict[str, Any]]:
+    """The MEMBERS of each user; what stands in other tables is read once for all of them."""
+    ids = [user.pk for user in users]
+    last_logins, groups = user_listing.last_logins_of(ids), user_listing.groups_of(ids)
+    failed = failed_logins_of(ids)
+    return [
+        {name: getattr(user, name) for name in _COLUMNS}
+        | {
+            "last_login_at": last_logins.get(user.pk),
+            "groups": groups.get(user.pk, []),
+            "failed_logins": failed.get(user.pk, 0),
+        }
+        for user in users
+    ]
 
 
 @in_transaction
@@ -49,10 +69,7 @@ def change_user(
 def unlock(*, user_id: UUID, reason: str, by: User | None, now: datetime) -> None:
     """Begin the counts of failed sign-ins anew. Raises UserNotFound, NotAllowed."""
     user = staff.locked(user_id, by=by)
-    longest = max(window.within_s for window in AccountsSettings.current().quotas["login-pair"])
-    recent = LoginRecord.objects.filter(user_id=user.pk, outcome=LoginRecord.Outcome.FAILURE)
-    addresses_of = recent.filter(at__gt=now - timedelta(seconds=longest)).values_list("ip", flat=True).distinct()
-    forget_failures_from(user, [Client(device="", ip=ip) for ip in addresses_of])
+    forget_all_failures(user, now=now)
     security_log.note_staff(SecurityRecord.Kind.UNLOCKED, user.pk, by=by, now=now, reason=reason)
 
 

@@ -130,7 +130,7 @@ def test_who_or_what_is_wrong_is_told_and_what_is_allowed(ann: User) -> None:
     assert refused("reactivate", "ann") == "ann: the status is active; reactivate is for who is suspended."
     assert refused("restore", "ann") == "ann: the status is active; restore is for who is pending_deletion."
     assert refused("suspend", "ann", "--until", "tomorrow") == "--until: A time such as 2026-11-28T09:00:00Z."
-    assert refused("suspend", "ann", "--until", "2020-01-01T00:00:00Z") == "--until: it must lie ahead."
+    assert refused("suspend", "ann", "--until", "2020-01-01T00:00:00Z") == "--until: A time that lies ahead."
     assert refused("suspend", "ann", "--reason", " ") == "--reason: This field may not be blank."
     users("suspend", "ann")
     assert refused("suspend", "ann") == "ann: the status is suspended; suspend is for who is active."

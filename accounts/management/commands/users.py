@@ -18,15 +18,9 @@ from accounts.models import User
 from accounts.models.user import InvalidState
 from accounts.selectors import UserNotFound
 from accounts.services import administration, lifecycle
-from accounts.services.credentials import failed_logins_of
 from accounts.services.staff import LastAdmin
-from accounts.user_listing import last_logins_of
 from events.management.actions import ActionCommand, Options
 
-_SHOWN = (
-    "id", "username", "email", "email_verified", "status", "status_reason", "status_until", "delete_after",
-    "display_name", "locale", "time_zone", "is_staff", "is_superuser", "created_at", "updated_at", "version",
-)  # fmt: skip
 _REASON = "by the operator of the service"
 # Whom an action is for.
 _ALLOWED = {
@@ -39,12 +33,8 @@ _ALLOWED = {
 
 def _show(options: Options) -> Iterator[str]:
     user, now = asking.user_named(options["user"]), timezone.now()
-    told = {name: getattr(user, name) for name in _SHOWN} | {
-        "groups": sorted(group.name for group in user.groups.all()),
-        "last_login_at": last_logins_of([user.pk]).get(user.pk),
-        "failed_logins": failed_logins_of([user.pk]).get(user.pk, 0),
-        "open_sessions": selectors.open_sessions_of(user.pk, now=now).count(),
-    }
+    [told] = administration.told_to_staff([user])
+    told["open_sessions"] = selectors.open_sessions_of(user.pk, now=now).count()
     yield json.dumps(told, cls=DjangoJSONEncoder, ensure_ascii=False, indent=2)
 
 
@@ -99,12 +89,9 @@ def _until(typed: str | None) -> Any:
     if typed is None:
         return None
     try:
-        until = names.parse_moment(typed)
+        return names.parse_moment_ahead(typed, now=timezone.now())
     except FieldRefused as refused:
         raise CommandError(f"--until: {refused.detail}") from None
-    if until <= timezone.now():
-        raise CommandError("--until: it must lie ahead.")
-    return until
 
 
 class Command(ActionCommand):
