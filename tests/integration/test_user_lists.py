@@ -9,6 +9,7 @@ from django.contrib.auth.models import Group
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from pytest_django import DjangoDbBlocker
 from rest_framework.test import APIClient
 
 from accounts import user_listing
@@ -17,7 +18,7 @@ from accounts.models.session import Client
 from accounts.names import EmailAddress, Username
 from accounts.services.registration import NewUser, create_superuser
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 USERS, OLDEST = 20_000, 200
 # Those whose names begin with zoe came first of all: at the far end of a list, by name and by time.
@@ -35,29 +36,32 @@ from (
 PATH = "/api/v1/admin/users"
 
 
-@pytest.fixture
-def client() -> APIClient:
-    """A superuser's, who is signed in."""
+@pytest.fixture(scope="module")
+def client(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[APIClient]:
+    """A superuser's, who is signed in, beside some thousand users; the tests but read, and share them."""
+    with django_db_blocker.unblock():
+        root = make_users()
+    client = APIClient()
+    client.force_authenticate(user=root.user, token=root)  # type: ignore[arg-type]  # the stubs know DRF's own alone
+    yield client
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        cursor.execute("truncate accounts_user, accounts_lastlogin, auth_group, events_outbox cascade")
+
+
+def make_users() -> Session:
+    """The superuser's session; of the others every thousandth is in the group `few`, and has signed in."""
     now = timezone.now()
     new = NewUser(username=Username("root-a", "root-a"), email=EmailAddress("r@example.com", "r@example.com"))
     root = create_superuser(new=new, password="CANARY-pw-4711", now=now)
-    session = Session.objects.open(user=root, client=Client(device="", ip=None), now=now, for_s=3600)
-    client = APIClient()
-    client.force_authenticate(user=root, token=session)  # type: ignore[arg-type]  # the stubs know DRF's own alone
-    return client
-
-
-@pytest.fixture
-def many(client: APIClient) -> None:
-    """Some thousand users; every thousandth is in the group `few`, and has signed in."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("select accounts_unguarded('a test of lists')")
         cursor.execute(MANY, [OLDEST, USERS])
     some = list(User.objects.filter(username_canonical__endswith="000"))
     Group.objects.create(name="few").user_set.add(*some)
-    LastLogin.objects.bulk_create(LastLogin(user_id=user.pk, at=timezone.now()) for user in some)
+    LastLogin.objects.bulk_create(LastLogin(user_id=user.pk, at=now) for user in some)
     with connection.cursor() as cursor:
         cursor.execute("vacuum analyze accounts_user, accounts_user_groups, accounts_lastlogin")
+    return Session.objects.open(user=root, client=Client(device="", ip=None), now=now, for_s=3600)
 
 
 def asked(client: APIClient, parameters: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -93,7 +97,7 @@ def of_the_list(statements: list[str]) -> str:
     return next(one for one in statements if one.startswith("SELECT") and 'FROM "accounts_user"' in one)
 
 
-def test_a_page_takes_as_many_statements_whatever_its_length(client: APIClient, many: None) -> None:
+def test_a_page_takes_as_many_statements_whatever_its_length(client: APIClient) -> None:
     (short, of_short), (long, of_long) = (asked(client, {"page_size": size}) for size in ("1", "100"))
 
     assert [len(page["items"]) for page in (short, long)] == [1, 100]
@@ -102,7 +106,7 @@ def test_a_page_takes_as_many_statements_whatever_its_length(client: APIClient, 
 
 
 @pytest.mark.parametrize("ordering", ["created_at", "-created_at", "username", "-username"])
-def test_the_tenth_page_costs_what_the_first_does(client: APIClient, many: None, ordering: str) -> None:
+def test_the_tenth_page_costs_what_the_first_does(client: APIClient, ordering: str) -> None:
     wanted = {"ordering": ordering, "page_size": "100"}
     page, first = asked(client, wanted)
     for _ in range(9):
@@ -131,7 +135,7 @@ def test_the_tenth_page_costs_what_the_first_does(client: APIClient, many: None,
     ],
 )
 def test_a_search_or_filter_looks_at_few_of_many(
-    client: APIClient, many: None, wanted: dict[str, str], found: int, most: int
+    client: APIClient, wanted: dict[str, str], found: int, most: int
 ) -> None:
     page, statements = asked(client, wanted)
 
@@ -139,9 +143,7 @@ def test_a_search_or_filter_looks_at_few_of_many(
     assert looked_at(of_the_list(statements)) <= most
 
 
-def test_very_many_are_not_sorted_to_be_listed_by_time(
-    client: APIClient, many: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_very_many_are_not_sorted_to_be_listed_by_time(client: APIClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(user_listing, "SORTED_MOST", USERS // 10)
 
     page, statements = asked(client, {"search": "ann"})
