@@ -5,7 +5,7 @@ of failures that it shows. Whatever is wrong costs one hash run and gets one and
 an account is told only to who knows its password.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -117,20 +117,15 @@ def forget_failures(user: User, client: Client, session: Session | None = None) 
         throttles.forget(_subjects_of(session))
 
 
-def forget_failures_from(user: User, clients: Iterable[Client]) -> None:
-    """Begin the account's counts anew, whoever has tried; in the caller's transaction."""
-    account = _account_of(user)
-    throttles.forget({"login-account": account, "login-failures": account, "login-warning": account})
-    for client in clients:
-        throttles.forget({"login-pair": f"{account} {client.counted}"})
-
-
 def forget_all_failures(user: User, *, now: datetime) -> None:
     """Begin the account's counts anew, from wherever somebody has failed lately; in the caller's transaction."""
     longest = max(window.within_s for window in AccountsSettings.current().quotas["login-pair"])
     recent = LoginRecord.objects.filter(user_id=user.pk, outcome=LoginRecord.Outcome.FAILURE)
     addresses = recent.filter(at__gt=now - timedelta(seconds=longest)).values_list("ip", flat=True).distinct()
-    forget_failures_from(user, [Client(device="", ip=ip) for ip in addresses])
+    account = _account_of(user)
+    throttles.forget({"login-account": account, "login-failures": account, "login-warning": account})
+    for ip in addresses:
+        throttles.forget({"login-pair": f"{account} {Client(device='', ip=ip).counted}"})
 
 
 def failed_logins_of(user_ids: Sequence[UUID]) -> Mapping[UUID, int]:

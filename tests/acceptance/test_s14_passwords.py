@@ -7,12 +7,10 @@ from io import StringIO
 from pathlib import Path
 from typing import NamedTuple
 
-import psycopg
 import pytest
 from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
-from tests.acceptance.conftest import LEFT
 from tests.acceptance.serving import serving
 from tests.acceptance.web import PASSWORD, REGISTER, Answer, Web, bearer
 
@@ -102,8 +100,6 @@ def web(django_db_setup: None, breached_file: Path, tmp_path_factory: pytest.Tem
     log = tmp_path_factory.mktemp("web") / "log"
     with serving(log, PASSWORD_BREACHED_FILE=str(breached_file)) as web:
         yield web
-        with psycopg.connect(web.dsn, autocommit=True) as tables:
-            tables.execute(f"truncate {LEFT}, events_outbox, django_session cascade")
 
 
 @pytest.fixture(autouse=True)
