@@ -7,6 +7,7 @@ carries and back. The JSON Schema of a class is generated from its members.
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import cache
+from inspect import cleandoc
 from typing import Annotated, Any, ClassVar, Self
 
 import msgspec
@@ -101,8 +102,18 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def json_schema(cls) -> dict[str, Any]:
         """JSON Schema 2020-12 of the data; personal members carry `x-personal`."""
-        schema = msgspec.json.schema(cls)
+        schema = unindented(msgspec.json.schema(cls))
         return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": cls.type, **schema}
+
+
+def unindented(schema: Any) -> Any:
+    """The schema with its descriptions, which are docstrings, as every Python has them: those before 3.13 indent."""
+    if isinstance(schema, dict):
+        return {
+            name: cleandoc(part) if name == "description" and isinstance(part, str) else unindented(part)
+            for name, part in schema.items()
+        }
+    return list(map(unindented, schema)) if isinstance(schema, list | tuple) else schema
 
 
 @cache

@@ -15,7 +15,7 @@ import msgspec
 
 from events.conf import DEAD_LETTERS
 from events.envelope import Stamp, seal
-from events.event import Event
+from events.event import Event, unindented
 from events.routing import Routes
 
 Json = dict[str, Any]
@@ -63,7 +63,7 @@ def document(events: Iterable[type[Event]], routes: Routes, topics: Mapping[str,
         for key, name in sorted(topics.items())
         for sent in [[event for event in known if event.topic == key]]
     ]
-    _, schemas = msgspec.json.schema_components(known, ref_template="#/components/schemas/{name}")
+    _, schemas = unindented(msgspec.json.schema_components(known, ref_template="#/components/schemas/{name}"))
     return {
         "asyncapi": "3.0.0",
         "info": {"title": "Events", "version": "1", "description": ABOUT},
