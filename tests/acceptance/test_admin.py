@@ -18,14 +18,8 @@ from tests.acceptance.web import PASSWORD, Web
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
-    "session",
-    "loginrecord",
-    "lastlogin",
-    "securityrecord",
-    "outsidecall",
-    "usersettings",
-    "unguardedchange",
-]
+    "session", "loginrecord", "lastlogin", "securityrecord", "outsidecall", "usersettings", "unguardedchange",
+]  # fmt: skip
 
 
 def createsuperuser(web: Web, *options: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -102,11 +96,16 @@ def test_suspension_ends_an_open_session(web: Web) -> None:
     assert browser.get("/admin/").status == 302
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_a_page_can_be_looked_at_and_nothing_more(web: Web, root: str, page: str) -> None:
+@pytest.fixture(scope="module")
+def browser(web: Web, root: str) -> Browser:
+    """The first administrator's."""
     browser = Browser(web)
-    browser.sign_in(root)
+    assert browser.sign_in(root).status == 302
+    return browser
 
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_can_be_looked_at_and_nothing_more(browser: Browser, page: str) -> None:
     shown = browser.get(f"/admin/accounts/{page}/")
     assert shown.status == 200
     assert b"delete_selected" not in shown.body
@@ -114,8 +113,6 @@ def test_a_page_can_be_looked_at_and_nothing_more(web: Web, root: str, page: str
     assert browser.get(f"/admin/accounts/{page}/add/").status == 403
 
 
-def test_a_session_cookie_is_nothing_to_the_api(web: Web, root: str) -> None:
-    browser = Browser(web)
-    browser.sign_in(root)
-
+def test_a_session_cookie_is_nothing_to_the_api(browser: Browser) -> None:
+    assert browser.is_in()
     assert browser.get("/api/v1/users/me").status == 401

@@ -250,9 +250,8 @@ def test_nobody_is_moved_where_something_is_missing(
     web: Web, officer: Officer, action: str, form: dict[str, str], told: str
 ) -> None:
     user = a_user(web)
-    browser = officer.browser
 
-    assert browser.act(action, user["id"], **form) == [f"Nothing was done. {told}"]
+    assert officer.browser.act(action, user["id"], **form) == [f"Nothing was done. {told}"]
     assert stands(web, user["id"], "status, version") == ("active", 1)
 
 
