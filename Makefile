@@ -21,9 +21,9 @@ run: setup ## Run all processes in the foreground on port 8080 (PORT=… changes
 demo: setup ## Show the whole way of each event, on real parts, and end
 	@$(BIN)/python -m devstack demo
 
-# A test waits more than it computes: four workers fill two cores. Each worker starts parts of its own, which a run that
+# A test waits more than it computes: three workers fill two cores. Each worker starts parts of its own, which a run that
 # ARGS narrows has no time for.
-SPREAD = $(if $(ARGS),,-n 4 --dist worksteal)
+SPREAD = $(if $(ARGS),,-n 3 --dist worksteal)
 
 test: setup ## Run the test suite on real parts (ARGS="-k name" narrows it)
 	@$(BIN)/python -m pytest $(SPREAD) $(ARGS)
