@@ -203,7 +203,12 @@ class Consumer:
     def _commit_when_due(self) -> None:
         if time.monotonic() >= self._commit_at:
             self._commit_at = time.monotonic() + self._settings.consumer_commit_interval_ms / 1000
-            self._offsets.commit()
+            self._commit()
+
+    def _commit(self) -> None:
+        """What went since the poll, be it back by now, another may have brought further."""
+        self._follow_assignment()
+        self._offsets.commit()
 
     def _look_when_due(self) -> None:
         """Ask a broker for something: a poll says nothing of brokers that are away."""
@@ -233,6 +238,6 @@ class Consumer:
     def _finish(self) -> None:
         # What cannot be committed now comes again, and the inbox knows it.
         with suppress(EventsError):
-            self._offsets.commit()
+            self._commit()
         self._kafka.close()
         observe.record_lag({})
