@@ -16,27 +16,17 @@ from accounts.models import LastLogin, LoginRecord, OutsideCall, RefreshToken, S
 from accounts.models.session import Client
 from accounts.services import lifecycle
 from devstack import Stack
-from events.conf import EventsSettings
 from events.event import Event
 from events.inbox import batch
-from events.inbox.group import Group
-from events.kafka import Record
-from events.management.commands.consume_events import group_of
 from events.models import OutboxRecord, ParkedDelivery
 from events.outbox.publish import publish
-from events.outbox.store import decode_headers
-from tests.integration.batching import TIMESTAMP_MS
+from tests.integration.delivering import group, published
 from tests.integration.logins import NINE, logged_in
 from tests.integration.mailing import registered_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 CLIENT = Client(device="Firefox", ip="203.0.113.7")
-
-
-def group() -> Group:
-    """As the command builds it."""
-    return group_of(EventsSettings.current())
 
 
 def told(event: Event) -> None:
@@ -46,15 +36,6 @@ def told(event: Event) -> None:
 
 def delete(user: User) -> None:
     lifecycle.delete_immediately(user_id=user.pk, reason="asked for", by=None, now=timezone.now())
-
-
-def published() -> list[Record]:
-    """What the relay would send."""
-    return [
-        Record("user.events", 0, one.id, TIMESTAMP_MS, one.key.encode(),
-               tuple(decode_headers(bytes(one.headers))), bytes(one.value))
-        for one in OutboxRecord.objects.filter(topic="user.events").order_by("id")
-    ]  # fmt: skip
 
 
 def password_changed(user: User) -> UserPasswordChanged:

@@ -22,9 +22,9 @@ from events.kafka import Record
 from events.models import OutboxRecord, ParkedDelivery
 from events.outbox.publish import publish
 from tests.integration.caching import GONE, cached
+from tests.integration.delivering import group, published
 from tests.integration.logins import NINE, logged_in
 from tests.integration.mailing import registered_user
-from tests.integration.test_s45_forged_events import group, published
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

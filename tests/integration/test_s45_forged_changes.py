@@ -32,9 +32,9 @@ from events.kafka import Record
 from events.models import InboxRecord, OutboxRecord, ParkedDelivery
 from events.outbox.publish import publish
 from tests.integration.caching import cached
+from tests.integration.delivering import group, letters, published, record_of
 from tests.integration.logins import NINE
 from tests.integration.mailing import Mailbox, registered_user, text_of
-from tests.integration.test_s45_forged_events import group, letters, published, record_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -14,18 +14,13 @@ from uuid_utils.compat import uuid7
 
 from accounts.event_types import UserRegistered
 from accounts.models import Figure, OutsideCall, User, UserSettings
-from events.conf import EventsSettings
-from events.envelope import Stamp, seal
-from events.event import Event
 from events.inbox import batch, dead_letters, retries
-from events.inbox.group import Group
 from events.kafka import Record
-from events.management.commands.consume_events import group_of
 from events.models import OutboxRecord, ParkedDelivery
 from events.outbox import operator_store
 from events.outbox.publish import publish
-from events.outbox.store import decode_headers
-from tests.integration.batching import LIMIT_S, TIMESTAMP_MS
+from tests.integration.batching import LIMIT_S
+from tests.integration.delivering import group, letters, published, record_of
 from tests.integration.logins import NINE, logged_in
 from tests.integration.mailing import registered_user, registration_of
 from tests.integration.test_reader_plans import analyze, scans
@@ -34,29 +29,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 PROVABLE_D = 14  # by default topics keep 7 days, and the outbox can be told to keep a week more, no less
 FOREIGN = "https://elsewhere.example"
-
-
-def group() -> Group:
-    """As the command builds it."""
-    return group_of(EventsSettings.current())
-
-
-def record_of(event: Event, *, event_id: UUID | None = None, source: str | None = None) -> Record:
-    """What anybody may write who can reach the topic."""
-    stamp = Stamp(
-        id=event_id or uuid7(), source=source or EventsSettings.current().source, time=timezone.now(), traceparent=""
-    )
-    envelope = seal(event, topic="user.events", stamp=stamp)
-    return Record("user.events", 0, 0, TIMESTAMP_MS, envelope.key.encode(), tuple(envelope.headers), envelope.value)
-
-
-def published() -> list[Record]:
-    """What the relay would send."""
-    return [
-        Record("user.events", 0, one.id, TIMESTAMP_MS, one.key.encode(),
-               tuple(decode_headers(bytes(one.headers))), bytes(one.value))
-        for one in OutboxRecord.objects.filter(topic="user.events").order_by("id")
-    ]  # fmt: skip
 
 
 def evil(user: User) -> UserRegistered:
@@ -70,12 +42,6 @@ def evil(user: User) -> UserRegistered:
 def id_at(at: datetime) -> UUID:
     """A UUID of version 7 of that time (RFC 9562)."""
     return UUID(int=(int(at.timestamp() * 1000) << 80) | (uuid7().int & ((1 << 80) - 1)))
-
-
-def letters() -> list[tuple[str, str]]:
-    """Handler and reason."""
-    parked = ParkedDelivery.objects.filter(dead_at__isnull=False).order_by("id")
-    return [(one.handler, one.reason) for one in parked]
 
 
 def effects() -> dict[str, int]:
