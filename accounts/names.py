@@ -51,8 +51,14 @@ def _letters(scripts: tuple[str, ...]) -> str:
 _ANY_SCRIPT = regex.compile(rf"(?V1)[{''.join(_letters(scripts) for scripts in _SCRIPTS)}0-9._-]+")
 _ONE_SCRIPT = regex.compile("(?V1)" + "|".join(rf"[{_letters(scripts)}0-9._-]+" for scripts in _SCRIPTS))
 _BEGINNING = regex.compile(r"[\p{L}0-9]")
-_NOT_IN_DISPLAY_NAME = regex.compile(r"[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\p{Bidi_Control}\ufeff]")
+# Control characters, line breaks, changes of direction and the byte order mark, in words that JSON Schema knows too.
+_NOT_IN_A_LINE = r"\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff"
+_NO_LINE = regex.compile(rf"[{_NOT_IN_A_LINE}\p{{Cs}}]")
 _LOCALE = regex.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
+# The same for the description of the API (JSON Schema's patterns).
+LINE_PATTERN = f"^[^{_NOT_IN_A_LINE}]*$"
+LINE_NOT_BLANK_PATTERN = rf"^[^{_NOT_IN_A_LINE}]*[^{_NOT_IN_A_LINE}\s][^{_NOT_IN_A_LINE}]*$"
+LOCALE_PATTERN = f"^{_LOCALE.pattern}$"
 # Percent and bang once told mail servers to pass a message on; an encoded word reads as another address (RFC 2047).
 _ROUTING = regex.compile(r"[%!]|=\?")
 
@@ -118,7 +124,7 @@ def parse_display_name(typed: str) -> str:
     """The name to show a person by, trimmed; empty is fine. Raises FieldRefused."""
     if len(typed) > DISPLAY_NAME_MOST:
         raise _too_long("display_name", DISPLAY_NAME_MOST)
-    if _NOT_IN_DISPLAY_NAME.search(typed):
+    if _NO_LINE.search(typed):
         raise FieldRefused("display_name_characters", "No control characters, line breaks or changes of direction.")
     return unicodedata.normalize("NFC", typed).strip()
 
@@ -147,7 +153,7 @@ def parse_reason(typed: str) -> str:
     """Why something is done, in a line, trimmed. Raises FieldRefused."""
     if len(typed) > REASON_MOST:
         raise _too_long("reason", REASON_MOST)
-    if _NOT_IN_DISPLAY_NAME.search(typed):
+    if _NO_LINE.search(typed):
         raise FieldRefused("reason_characters", "No control characters, line breaks or changes of direction.")
     if not typed.strip():
         raise FieldRefused("blank", "This field may not be blank.")

@@ -80,6 +80,7 @@ WSGI_APPLICATION = "usercenter.wsgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "usercenter/templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -169,11 +170,12 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "usercenter",
+    "SERVERS": [{"url": "/"}],
     "SERVE_AUTHENTICATION": [],
     "VERSION": "1",
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
-    "POSTPROCESSING_HOOKS": ["accounts.api.schema.add_problems"],
+    "POSTPROCESSING_HOOKS": ["accounts.api.schema.complete"],
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

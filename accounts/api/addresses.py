@@ -9,6 +9,7 @@ from accounts.api import inputs
 from accounts.api.authentication import refuse_old_sign_in, session_of
 from accounts.api.client import client_of
 from accounts.api.endpoint import Endpoint, PublicEndpoint
+from accounts.api.schema import ACCEPTED, refuses
 from accounts.services.addresses import (
     confirm_change,
     request_change,
@@ -39,7 +40,9 @@ class ResendInput(inputs.StrictInput):
 class VerifyEmailView(PublicEndpoint):
     """Show that an address is one's own."""
 
-    @extend_schema(operation_id="verify_email", request=LinkInput, responses={204: None})
+    @extend_schema(
+        operation_id="verify_email", request=LinkInput, responses={204: None}, extensions=refuses("invalid-link")
+    )
     def post(self, request: Request) -> Response:
         """Use the link; nobody is signed in by it."""
         body = LinkInput.parse(request)
@@ -50,7 +53,12 @@ class VerifyEmailView(PublicEndpoint):
 class ChangeEmailView(Endpoint):
     """Ask for another address."""
 
-    @extend_schema(operation_id="request_email_change", request=ChangeEmailInput, responses={202: None})
+    @extend_schema(
+        operation_id="request_email_change",
+        request=ChangeEmailInput,
+        responses={202: ACCEPTED},
+        extensions=refuses("reauthentication-required", "email-taken", "rate-limited"),
+    )
     def post(self, request: Request) -> Response:
         """Mail a link to it, and a warning to the present one. It needs a password given lately."""
         body, now = ChangeEmailInput.parse(request), timezone.now()
@@ -62,7 +70,12 @@ class ChangeEmailView(Endpoint):
 class ConfirmEmailView(PublicEndpoint):
     """Have the new address, by the link that was mailed there."""
 
-    @extend_schema(operation_id="confirm_email_change", request=LinkInput, responses={204: None})
+    @extend_schema(
+        operation_id="confirm_email_change",
+        request=LinkInput,
+        responses={204: None},
+        extensions=refuses("invalid-link", "email-taken"),
+    )
     def post(self, request: Request) -> Response:
         """Use the link; nobody is signed in by it."""
         body = LinkInput.parse(request)
@@ -73,7 +86,12 @@ class ConfirmEmailView(PublicEndpoint):
 class UndoEmailView(PublicEndpoint):
     """Have the former address back, by the link that was mailed there."""
 
-    @extend_schema(operation_id="undo_email_change", request=LinkInput, responses={204: None})
+    @extend_schema(
+        operation_id="undo_email_change",
+        request=LinkInput,
+        responses={204: None},
+        extensions=refuses("invalid-link", "email-taken"),
+    )
     def post(self, request: Request) -> Response:
         """Use the link; all sessions end, and none is opened."""
         body = LinkInput.parse(request)
@@ -84,7 +102,7 @@ class UndoEmailView(PublicEndpoint):
 class ResendView(PublicEndpoint):
     """Ask for that link again."""
 
-    @extend_schema(operation_id="resend_verification", request=ResendInput, responses={202: None})
+    @extend_schema(operation_id="resend_verification", request=ResendInput, responses={202: ACCEPTED})
     def post(self, request: Request) -> Response:
         """The same answer for every address."""
         body = ResendInput.parse(request)

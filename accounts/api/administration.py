@@ -17,7 +17,7 @@ from accounts.api.administration_answers import AdminUserAnswer, AdminUserPage, 
 from accounts.api.idempotency import IDEMPOTENCY_KEY, request_key_of
 from accounts.api.pages import CountedParameters, ParameterBoolean, page_of
 from accounts.api.permissions import ADD, CHANGE, VIEW, AdminEndpoint, staff_of
-from accounts.api.schema import IF_MATCH
+from accounts.api.schema import IF_MATCH, refuses
 from accounts.errors import FieldRefused
 from accounts.models import User
 from accounts.names import EMAIL_MOST
@@ -27,6 +27,8 @@ from accounts.services.registration import NewUser, create_by_staff
 
 class SearchField(inputs.Text):
     """How a name begins."""
+
+    described = {"pattern": r"^[^\x00]*[^\x00\x1c-\x1f\x85\s][^\x00]*$", "maxLength": EMAIL_MOST}
 
     def to_internal_value(self, data: Any) -> str:
         """Raises FieldRefused."""
@@ -113,6 +115,7 @@ class UsersView(AdminEndpoint):
         request=CreateUserInput,
         parameters=[IDEMPOTENCY_KEY],
         responses={201: AdminUserAnswer},
+        extensions=refuses("username-taken", "email-taken"),
     )
     def post(self, request: Request) -> Response:
         """Make a user, who sets a password by the link that is mailed."""
@@ -140,7 +143,11 @@ class UserView(AdminEndpoint):
         return admin_user_answer(user_listing.user_with_id(user_id))
 
     @extend_schema(
-        operation_id="change_user", request=ChangeUserInput, parameters=[IF_MATCH], responses=AdminUserAnswer
+        operation_id="change_user",
+        request=ChangeUserInput,
+        parameters=[IF_MATCH],
+        responses=AdminUserAnswer,
+        extensions=refuses("username-taken", "email-taken"),
     )
     def patch(self, request: Request, user_id: UUID) -> Response:
         """Change some members. Another address has to be shown to be the user's; the former one is told."""

@@ -12,6 +12,7 @@ from accounts.api import inputs
 from accounts.api.administration_answers import AdminUserAnswer, admin_user_answer
 from accounts.api.lifecycle import LeavingAnswer, leaving_answer
 from accounts.api.permissions import AT_ONCE, CHANGE, DELETE, AdminEndpoint, staff_of
+from accounts.api.schema import ACCEPTED, refuses
 from accounts.services import lifecycle
 from accounts.services.administration import send_reset, unlock
 
@@ -41,7 +42,12 @@ class SuspendView(AdminEndpoint):
 
     needs = {"POST": CHANGE}
 
-    @extend_schema(operation_id="suspend_user", request=SuspendInput, responses=AdminUserAnswer)
+    @extend_schema(
+        operation_id="suspend_user",
+        request=SuspendInput,
+        responses=AdminUserAnswer,
+        extensions=refuses("invalid-state", "last-admin"),
+    )
     def post(self, request: Request, user_id: UUID) -> Response:
         """All access ends at once."""
         body, by = SuspendInput.parse(request), staff_of(request)
@@ -56,7 +62,12 @@ class ReactivateView(AdminEndpoint):
 
     needs = {"POST": CHANGE}
 
-    @extend_schema(operation_id="reactivate_user", request=ReasonInput, responses=AdminUserAnswer)
+    @extend_schema(
+        operation_id="reactivate_user",
+        request=ReasonInput,
+        responses=AdminUserAnswer,
+        extensions=refuses("invalid-state"),
+    )
     def post(self, request: Request, user_id: UUID) -> Response:
         """The suspension is over."""
         body, by = ReasonInput.parse(request), staff_of(request)
@@ -68,7 +79,12 @@ class DeleteView(AdminEndpoint):
 
     needs = {"POST": DELETE}
 
-    @extend_schema(operation_id="delete_user", request=DeleteInput, responses={202: LeavingAnswer})
+    @extend_schema(
+        operation_id="delete_user",
+        request=DeleteInput,
+        responses={202: LeavingAnswer},
+        extensions=refuses("invalid-state", "last-admin"),
+    )
     def post(self, request: Request, user_id: UUID) -> Response:
         """After a time in which that can be taken back or, with a permission of its own, without one."""
         body, by = DeleteInput.parse(request), staff_of(request)
@@ -83,7 +99,9 @@ class RestoreUserView(AdminEndpoint):
 
     needs = {"POST": CHANGE}
 
-    @extend_schema(operation_id="restore_user", request=None, responses=AdminUserAnswer)
+    @extend_schema(
+        operation_id="restore_user", request=None, responses=AdminUserAnswer, extensions=refuses("invalid-state")
+    )
     def post(self, request: Request, user_id: UUID) -> Response:
         """The account is what it was before."""
         inputs.NoBody.parse(request)
@@ -109,7 +127,7 @@ class SendResetView(AdminEndpoint):
 
     needs = {"POST": CHANGE}
 
-    @extend_schema(operation_id="send_password_reset", request=None, responses={202: None})
+    @extend_schema(operation_id="send_password_reset", request=None, responses={202: ACCEPTED})
     def post(self, request: Request, user_id: UUID) -> Response:
         """A link is mailed; nobody sets or sees the password of another."""
         inputs.NoBody.parse(request)

@@ -9,10 +9,15 @@ from rest_framework.request import Request
 from accounts.api.inputs import FieldError, InputRefused
 from accounts.services.idempotency import RequestKey
 
-# For the description.
-IDEMPOTENCY_KEY = OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)
-
 _KEY = re.compile(r"[!-~]{8,255}")
+
+# For the description.
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    {"type": "string", "pattern": f"^{_KEY.pattern}$"},
+    OpenApiParameter.HEADER,
+    description="The same key and body within 24 hours make nothing more.",
+)
 
 
 def request_key_of(request: Request, operation: str) -> RequestKey | None:

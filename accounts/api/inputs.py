@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 from django.utils import timezone
 from rest_framework import serializers
@@ -18,9 +18,12 @@ from rest_framework.fields import SkipField, empty
 from rest_framework.request import Request
 
 from accounts import names, passwords
+from accounts.conf import PASSWORD_LEAST
 from accounts.errors import FieldRefused, Refused
+from accounts.hashers import PASSWORD_MOST
 
 ECHO_MOST = 64
+NO_NUL = r"^[^\x00]*$"
 _ETAG = re.compile(r'"([1-9][0-9]{0,17})"')
 
 
@@ -124,7 +127,13 @@ class NoParameters(StrictInput):
 
 
 class Text(serializers.CharField):
-    """A JSON string as it was sent: no number taken for one, nothing trimmed."""
+    """A JSON string as it was sent: no number taken for one, nothing trimmed.
+
+    `described` is for the description (JSON Schema): nothing that it refuses is taken, while a rule may refuse more. A
+    `format` of our own names such a rule.
+    """
+
+    described: ClassVar[Mapping[str, Any]] = {"pattern": NO_NUL}
 
     def __init__(self, **options: Any) -> None:
         super().__init__(trim_whitespace=False, **options)
@@ -139,6 +148,15 @@ class Text(serializers.CharField):
 class UsernameField(Text):
     """A username that may be taken by anyone: `names.Username`."""
 
+    described = {
+        "format": "username",
+        "maxLength": names.TYPED_MOST,
+        "description": (
+            f"{names.USERNAME_LEAST} to {names.USERNAME_MOST} letters of one script, digits, dots, underscores and "
+            "hyphens, beginning with a letter or digit; counted and compared in its canonical form."
+        ),
+    }
+
     def to_internal_value(self, data: Any) -> Any:
         """Raises FieldRefused."""
         username = names.parse_username(super().to_internal_value(data))
@@ -149,6 +167,8 @@ class UsernameField(Text):
 class EmailField(Text):
     """An e-mail address: `names.EmailAddress`."""
 
+    described = {"format": "email", "maxLength": names.TYPED_MOST}
+
     def to_internal_value(self, data: Any) -> Any:
         """Raises FieldRefused."""
         return names.parse_email(super().to_internal_value(data))
@@ -156,6 +176,8 @@ class EmailField(Text):
 
 class DisplayNameField(Text):
     """The name to show; may be empty."""
+
+    described = {"pattern": names.LINE_PATTERN, "maxLength": names.DISPLAY_NAME_MOST}
 
     def to_internal_value(self, data: Any) -> str:
         """Raises FieldRefused."""
@@ -165,6 +187,8 @@ class DisplayNameField(Text):
 class LocaleField(Text):
     """A language tag."""
 
+    described = {"pattern": names.LOCALE_PATTERN, "maxLength": names.LOCALE_MOST}
+
     def to_internal_value(self, data: Any) -> str:
         """Raises FieldRefused."""
         return names.parse_locale(super().to_internal_value(data))
@@ -173,6 +197,8 @@ class LocaleField(Text):
 class TimeZoneField(Text):
     """A name of the time zone database."""
 
+    described = {"format": "time-zone", "pattern": NO_NUL, "description": "As the time zone database names it."}
+
     def to_internal_value(self, data: Any) -> str:
         """Raises FieldRefused."""
         return names.parse_time_zone(super().to_internal_value(data))
@@ -180,6 +206,8 @@ class TimeZoneField(Text):
 
 class ReasonField(Text):
     """Why staff does something: the user is told."""
+
+    described = {"pattern": names.LINE_NOT_BLANK_PATTERN, "maxLength": names.REASON_MOST}
 
     def to_internal_value(self, data: Any) -> str:
         """Raises FieldRefused."""
@@ -214,6 +242,14 @@ class MomentAheadField(MomentField):
 
 class NewPasswordField(Text):
     """A password to set: by the rule of `passwords`."""
+
+    described = {
+        "format": "password",
+        "pattern": NO_NUL,
+        "minLength": PASSWORD_LEAST,
+        "maxLength": PASSWORD_MOST,
+        "description": "By the rule that `GET /api/v1/users/password/policy` tells.",
+    }
 
     def to_internal_value(self, data: Any) -> str:
         """Raises FieldRefused."""

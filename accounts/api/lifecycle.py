@@ -14,6 +14,7 @@ from accounts.api import inputs
 from accounts.api.answers import TokenAnswer, token_answer
 from accounts.api.client import client_of
 from accounts.api.endpoint import PublicEndpoint
+from accounts.api.schema import refuses
 from accounts.models import User
 from accounts.models.session import Client
 from accounts.services.lifecycle import restore_by_link, restore_by_password
@@ -51,7 +52,12 @@ class RestoreInput(inputs.StrictInput):
 class RestoreView(PublicEndpoint):
     """Take the deletion of an account back."""
 
-    @extend_schema(operation_id="restore_me", request=RestoreInput, responses=TokenAnswer)
+    @extend_schema(
+        operation_id="restore_me",
+        request=RestoreInput,
+        responses=TokenAnswer,
+        extensions=refuses("invalid-link", "invalid-credentials", "account-suspended", "invalid-state", "rate-limited"),
+    )
     def post(self, request: Request) -> Response:
         """The account is what it was, and its user is signed in."""
         body, now = RestoreInput.parse(request), timezone.now()

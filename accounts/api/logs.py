@@ -38,6 +38,7 @@ class LoginRecordAnswer(serializers.ModelSerializer[LoginRecord]):
     """A sign-in; `reason` says why it failed."""
 
     device_name = serializers.CharField(source="device")
+    reason = serializers.ChoiceField([*LoginRecord.Reason.choices, ("", "It did not fail")])
 
     class Meta:
         model = LoginRecord

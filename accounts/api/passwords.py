@@ -10,6 +10,7 @@ from accounts.api.answers import TokenAnswer, token_answer
 from accounts.api.authentication import session_of
 from accounts.api.client import client_of
 from accounts.api.endpoint import Endpoint, PublicEndpoint
+from accounts.api.schema import ACCEPTED, refuses
 from accounts.services.passwords import change_password, confirm_reset, request_reset
 
 
@@ -37,7 +38,12 @@ class ConfirmResetInput(inputs.StrictInput):
 class ChangePasswordView(Endpoint):
     """Change the password."""
 
-    @extend_schema(operation_id="change_password", request=ChangePasswordInput, responses=TokenAnswer)
+    @extend_schema(
+        operation_id="change_password",
+        request=ChangePasswordInput,
+        responses=TokenAnswer,
+        extensions=refuses("invalid-credentials", "rate-limited"),
+    )
     def post(self, request: Request) -> Response:
         """Set the new one, end all other sessions, and give this one new tokens."""
         body, now = ChangePasswordInput.parse(request), timezone.now()
@@ -55,7 +61,7 @@ class ChangePasswordView(Endpoint):
 class ResetPasswordView(PublicEndpoint):
     """Ask for a link that sets a new password."""
 
-    @extend_schema(operation_id="request_password_reset", request=ResetPasswordInput, responses={202: None})
+    @extend_schema(operation_id="request_password_reset", request=ResetPasswordInput, responses={202: ACCEPTED})
     def post(self, request: Request) -> Response:
         """The same answer for every address."""
         body = ResetPasswordInput.parse(request)
@@ -66,7 +72,12 @@ class ResetPasswordView(PublicEndpoint):
 class ConfirmResetView(PublicEndpoint):
     """Use that link."""
 
-    @extend_schema(operation_id="confirm_password_reset", request=ConfirmResetInput, responses={204: None})
+    @extend_schema(
+        operation_id="confirm_password_reset",
+        request=ConfirmResetInput,
+        responses={204: None},
+        extensions=refuses("invalid-link"),
+    )
     def post(self, request: Request) -> Response:
         """Set the new password; all sessions end, and none is opened."""
         body, now = ConfirmResetInput.parse(request), timezone.now()

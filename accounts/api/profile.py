@@ -12,7 +12,7 @@ from accounts.api.answers import ProfileAnswer, UserAnswer, user_answer
 from accounts.api.authentication import refuse_old_sign_in, session_of
 from accounts.api.endpoint import Endpoint
 from accounts.api.lifecycle import LeavingAnswer, leaving_answer
-from accounts.api.schema import IF_MATCH
+from accounts.api.schema import IF_MATCH, refuses
 from accounts.projections import profile_cache
 from accounts.selectors import profile_of
 from accounts.services.lifecycle import request_deletion
@@ -36,7 +36,13 @@ class MeView(Endpoint):
         """The user, with an ETag."""
         return user_answer(session_of(request).user)
 
-    @extend_schema(operation_id="change_me", request=ProfileInput, parameters=[IF_MATCH], responses=UserAnswer)
+    @extend_schema(
+        operation_id="change_me",
+        request=ProfileInput,
+        parameters=[IF_MATCH],
+        responses=UserAnswer,
+        extensions=refuses("username-taken", "reauthentication-required"),
+    )
     def patch(self, request: Request) -> Response:
         """Change some members; another username needs a password given lately."""
         expected, now = inputs.expected_of(request), timezone.now()
@@ -45,7 +51,12 @@ class MeView(Endpoint):
             refuse_old_sign_in(request, now=now)
         return user_answer(change_profile(session=session_of(request), changes=changes, expected=expected, now=now))
 
-    @extend_schema(operation_id="delete_me", request=None, responses={202: LeavingAnswer})
+    @extend_schema(
+        operation_id="delete_me",
+        request=None,
+        responses={202: LeavingAnswer},
+        extensions=refuses("reauthentication-required", "last-admin"),
+    )
     def delete(self, request: Request) -> Response:
         """Leave. It needs a password given lately; a mail tells the way back."""
         inputs.NoBody.parse(request)

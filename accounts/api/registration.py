@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.utils import timezone
-from drf_spectacular.utils import OpenApiResponse, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -15,6 +15,7 @@ from accounts.api.client import client_of
 from accounts.api.endpoint import PublicEndpoint
 from accounts.api.idempotency import IDEMPOTENCY_KEY, request_key_of
 from accounts.api.inputs import FieldError
+from accounts.api.schema import ACCEPTED, refuses
 from accounts.conf import AccountsSettings
 from accounts.errors import FieldRefused
 from accounts.services.registration import NewUser, register, request_registration
@@ -45,7 +46,15 @@ class RegisterView(PublicEndpoint):
         operation_id="register",
         request=RegisterInput,
         parameters=[IDEMPOTENCY_KEY],
-        responses={201: TokenAnswer, 202: OpenApiResponse(description="The rest goes by mail (hidden mode).")},
+        responses={201: TokenAnswer, 202: ACCEPTED},
+        extensions=refuses(
+            "username-taken",
+            "email-taken",
+            "rate-limited",
+            "invalid-credentials",
+            "account-suspended",
+            "account-pending-deletion",
+        ),
     )
     def post(self, request: Request) -> Response:
         """Make the account and sign in with it; where addresses are not to be revealed, take note of it."""

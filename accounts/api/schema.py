@@ -1,13 +1,24 @@
-"""What drf-spectacular cannot read from the views: the one form that every error answer has.
+"""What the description has beside what drf-spectacular reads from the views: errors, headers, examples, tags.
 
-A post-processing hook, named in SPECTACULAR_SETTINGS; docs/openapi.json is the result, kept in step by a test.
+All of it follows from what an operation is (who may ask, what it takes and gives), but for the errors of its own, which
+the view names by `refuses`. `complete` is the hook that SPECTACULAR_SETTINGS names; docs/openapi.json is the result,
+kept in step by a test. The parts that operations refer to are in `schema_parts`, the values shown in `examples`.
 """
 
+import re
+from collections.abc import Iterator
+from copy import deepcopy
 from typing import Any
 
-from drf_spectacular.utils import OpenApiParameter
+from drf_spectacular.extensions import OpenApiSerializerFieldExtension
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 
-from accounts.api.problems import KINDS, MEDIA_TYPE
+from accounts.api.examples import example_of
+from accounts.api.inputs import Text
+from accounts.api.problems import KINDS
+from accounts.api.schema_parts import ABOUT, COMPONENTS, JWKS_PATHS, component_of, response_of
+
+Json = dict[str, Any]
 
 IF_MATCH = OpenApiParameter(
     "If-Match",
@@ -16,48 +27,102 @@ IF_MATCH = OpenApiParameter(
     required=True,
     description="The ETag of what was read, or `*`.",
 )
+ACCEPTED = OpenApiResponse({"type": "object"}, "An empty object: the rest goes by mail.")
+
+_OWN = "x-refusals"
+_TAGS = (
+    ("administration", re.compile(r"/admin/")),
+    ("password", re.compile(r"/password")),
+    ("sessions and logs", re.compile(r"/sessions|-log$")),
+    ("signing in", re.compile(r"/(login|refresh|logout|logout-all|reauthenticate|jwks\.json)$")),
+    ("account", re.compile(r"")),
+)
+_EVERYWHERE = (
+    "forbidden", "internal-error", "malformed-request", "not-acceptable", "unavailable", "unsupported-media-type",
+)  # fmt: skip
+_WITH_ETAG = ("AdminUserAnswer", "SettingsAnswer", "UserAnswer")
 
 
-def add_problems(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """Give each operation its error answer."""
-    result["components"]["schemas"] |= {"Problem": _problem(), "FieldError": _field_error()}
-    answer = {"description": "Any error", "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
-    for operations in result["paths"].values():
-        for operation in operations.values():
-            operation["responses"]["default"] = answer
+def refuses(*codes: str) -> Json:
+    """For `extend_schema(extensions=…)`: the errors of this operation that nothing else about it tells."""
+    return {_OWN: codes}
+
+
+def complete(result: Json, **_: Any) -> Json:
+    """The description, with all that each operation may answer."""
+    result["info"]["description"] = ABOUT
+    components, paths = result["components"], result["paths"]
+    for kind, parts in deepcopy(COMPONENTS).items():
+        components.setdefault(kind, {}).update(parts)
+    for name, schema in components["schemas"].items():
+        if name.endswith("Input"):
+            _close(schema)
+    paths |= deepcopy(JWKS_PATHS)
+    for path, operations in paths.items():
+        for method, operation in operations.items():
+            _complete(path, method, operation, components)
     return result
 
 
-def _problem() -> dict[str, Any]:
-    text = {"type": "string"}
-    return {
-        "type": "object",
-        "description": "RFC 9457; docs/problems.md explains each code.",
-        "required": ["type", "title", "status", "detail", "instance", "code", "request_id"],
-        "properties": {
-            "type": {"type": "string", "format": "uri"},
-            "title": text,
-            "status": {"type": "integer"},
-            "detail": text,
-            "instance": text,
-            "code": {"type": "string", "enum": sorted(KINDS)},
-            "request_id": text,
-            "errors": {"type": "array", "items": {"$ref": "#/components/schemas/FieldError"}},
-        },
-    }
+def _close(taken: Json) -> None:
+    """Of a body that is asked for: nothing else is taken, and empty is what a pattern allows to be empty."""
+    taken["additionalProperties"] = False
+    for member in taken["properties"].values():
+        member.update(member.pop("oneOf", [{}])[0])
 
 
-def _field_error() -> dict[str, Any]:
-    text = {"type": "string"}
-    return {
-        "type": "object",
-        "required": ["code", "detail"],
-        "properties": {
-            "pointer": text,
-            "parameter": text,
-            "header": text,
-            "code": text,
-            "detail": text,
-            "params": {"type": "object", "additionalProperties": True},
-        },
-    }
+def _complete(path: str, method: str, operation: Json, components: Json) -> None:
+    operation["summary"] = operation["operationId"].replace("_", " ").capitalize()
+    operation["tags"] = [next(tag for tag, pattern in _TAGS if pattern.search(path))]
+    body = operation.get("requestBody", {}).get("content", {})
+    for media in body.values():
+        media["example"] = example_of(media["schema"], components["schemas"])
+    for status, answer in operation["responses"].items():
+        _complete_answer(status, answer, components["schemas"])
+    codes = {*_codes_of(path, method, operation), *operation.pop(_OWN, ())}
+    for status in sorted({KINDS[code].status for code in codes}):
+        alike = sorted(code for code in codes if KINDS[code].status == status)
+        components["responses"].setdefault("-or-".join(alike), response_of(alike))
+        operation["responses"][str(status)] = {"$ref": f"#/components/responses/{'-or-'.join(alike)}"}
+    every = [{"$ref": f"#/components/parameters/{name}"} for name in components["parameters"]]
+    operation["parameters"] = [*operation.get("parameters", []), *every]
+
+
+def _codes_of(path: str, method: str, operation: Json) -> Iterator[str]:
+    """The errors that follow from what is asked for."""
+    yield from _EVERYWHERE
+    if path.startswith("/api/"):
+        yield "validation-error"
+    named = {parameter["name"] for parameter in operation.get("parameters", [])}
+    if operation.get("security") == [{"bearer": []}]:
+        yield from ("invalid-token", "token-expired", "session-revoked")
+    if "{" in path:
+        yield "not-found"
+    if method != "get":
+        yield "payload-too-large"
+    if "If-Match" in named:
+        yield from ("precondition-failed", "precondition-required")
+    if "Idempotency-Key" in named:
+        yield from ("request-in-progress", "idempotency-key-reused")
+
+
+def _complete_answer(status: str, answer: Json, schemas: Json) -> None:
+    """Of a success: its headers, and an example."""
+    names = ["X-Request-ID", "Cache-Control"]
+    for media in answer.get("content", {}).values():
+        media.setdefault("example", example_of(media["schema"], schemas))
+        of = component_of(media["schema"])
+        names += ["ETag"] if of in _WITH_ETAG else ["Link"] if of.endswith("Page") else []
+    names += ["Location"] if status == "201" else []
+    answer.setdefault("headers", {name: {"$ref": f"#/components/headers/{name}"} for name in names})
+    answer["description"] = answer["description"] or "Done."
+
+
+class _TextSchema(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]  # drf-spectacular is untyped
+    """A field of `inputs` says by its `described` which strings it takes."""
+
+    target_class = Text
+    match_subclasses = True
+
+    def map_serializer_field(self, auto_schema: object, direction: str) -> Json:
+        return {"type": "string", **({} if self.target.allow_blank else {"minLength": 1}), **self.target.described}

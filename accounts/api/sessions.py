@@ -21,6 +21,7 @@ from accounts.api.authentication import claims_of, session_of
 from accounts.api.client import client_of
 from accounts.api.endpoint import Endpoint, PublicEndpoint
 from accounts.api.pages import PageParameters, page_of
+from accounts.api.schema import refuses
 from accounts.models import Session
 from accounts.services import sessions
 
@@ -63,7 +64,12 @@ class SessionPage(serializers.Serializer[Any]):
 class RefreshView(PublicEndpoint):
     """Go on with a session."""
 
-    @extend_schema(operation_id="refresh", request=RefreshInput, responses=RefreshAnswer)
+    @extend_schema(
+        operation_id="refresh",
+        request=RefreshInput,
+        responses=RefreshAnswer,
+        extensions=refuses("invalid-token", "session-revoked", "refresh-token-reused"),
+    )
     def post(self, request: Request) -> Response:
         """New tokens for the one that is spent by this."""
         body, now = RefreshInput.parse(request), timezone.now()
@@ -74,7 +80,13 @@ class RefreshView(PublicEndpoint):
 class LogoutView(PublicEndpoint):
     """Sign out."""
 
-    @extend_schema(operation_id="logout", request=LogoutInput, responses={204: None}, auth=EITHER_TOKEN)
+    @extend_schema(
+        operation_id="logout",
+        request=LogoutInput,
+        responses={204: None},
+        auth=EITHER_TOKEN,
+        extensions=refuses("invalid-token", "token-expired"),
+    )
     def post(self, request: Request) -> Response:
         """End the session of the refresh token or, without one, of the access token; also one that has ended."""
         body = LogoutInput.parse(request)

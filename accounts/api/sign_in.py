@@ -13,6 +13,7 @@ from accounts.api.answers import AccessAnswer, TokenAnswer, access_answer, token
 from accounts.api.authentication import session_of
 from accounts.api.client import client_of
 from accounts.api.endpoint import Endpoint, PublicEndpoint
+from accounts.api.schema import refuses
 from accounts.services.sign_in import reauthenticate, sign_in
 
 NAMES = ("identifier", "username", "email")
@@ -41,7 +42,12 @@ class LoginInput(inputs.StrictInput):
 class LoginView(PublicEndpoint):
     """Sign in."""
 
-    @extend_schema(operation_id="login", request=LoginInput, responses={200: TokenAnswer})
+    @extend_schema(
+        operation_id="login",
+        request=LoginInput,
+        responses={200: TokenAnswer},
+        extensions=refuses("invalid-credentials", "account-suspended", "account-pending-deletion", "rate-limited"),
+    )
     def post(self, request: Request) -> Response:
         """Open a session."""
         body, now = LoginInput.parse(request), timezone.now()
@@ -60,7 +66,12 @@ class ReauthenticateInput(inputs.StrictInput):
 class ReauthenticateView(Endpoint):
     """Say again who it is."""
 
-    @extend_schema(operation_id="reauthenticate", request=ReauthenticateInput, responses=AccessAnswer)
+    @extend_schema(
+        operation_id="reauthenticate",
+        request=ReauthenticateInput,
+        responses=AccessAnswer,
+        extensions=refuses("invalid-credentials", "rate-limited"),
+    )
     def post(self, request: Request) -> Response:
         """An access token of this session whose `auth_time` is now."""
         body, now = ReauthenticateInput.parse(request), timezone.now()

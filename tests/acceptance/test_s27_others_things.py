@@ -21,7 +21,7 @@ BY_ID = [path for path in OF_USERS if "{" in path and path != PROFILE]
 
 
 def parameters_of(path: str) -> set[str]:
-    return {one["name"] for one in PATHS[path].get("get", {}).get("parameters", [])}
+    return {one.get("name") for one in PATHS[path].get("get", {}).get("parameters", [])}
 
 
 LISTS = [path for path in OF_USERS if "cursor" in parameters_of(path)]
