@@ -56,8 +56,9 @@ format: setup ## Format the code and fix what ruff can fix
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-schemas: setup ## Write each event's JSON Schema and docs/asyncapi.json from the classes
+schemas: setup ## Write each event's JSON Schema, docs/asyncapi.json and docs/openapi.json from the code
 	$(BIN)/python manage.py schemas $(ASYNCAPI)
+	$(BIN)/python manage.py spectacular --format openapi-json --file docs/openapi.json --validate
 
 # ── locks ───────────────────────────────────────────────────────────────────────────────────
 

@@ -12,6 +12,7 @@ from accounts.services.administration import MEMBERS, told_to_staff
 class AdminUserAnswer(serializers.ModelSerializer[User]):
     """A user, as staff sees it. `failed_logins` counts those in a row; `status_reason` was given at the last move."""
 
+    email = serializers.CharField(help_text="Empty once the user is erased.")
     last_login_at = serializers.DateTimeField(allow_null=True)
     groups = serializers.ListField(child=serializers.CharField())
     failed_logins = serializers.IntegerField()

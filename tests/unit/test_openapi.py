@@ -49,7 +49,7 @@ def answers(*, errors: bool) -> Iterator[tuple[str, str, Any]]:
 def test_the_committed_description_is_the_codes() -> None:
     described = json.loads(json.dumps(SchemaGenerator().get_schema(request=None, public=True)))  # type: ignore[no-untyped-call]  # it has no types
 
-    assert described == WRITTEN, "write it anew: manage.py spectacular --format openapi-json --file docs/openapi.json"
+    assert described == WRITTEN, "write it anew: make schemas"
 
 
 def test_every_operation_says_who_may_ask() -> None:
