@@ -112,8 +112,7 @@ def _after(by: Sequence[str], last: Sequence[str]) -> Q:
     further = Q(**{f"{name}__{behind}": last[0]})
     if len(by) == 1:
         return further
-    same = Q(**{name: last[0]}) & _after(by[1:], last[1:])
-    return Q(**{f"{name}__{behind}e": last[0]}) & (further | same)
+    return Q(**{f"{name}__{behind}e": last[0]}) & (further | _after(by[1:], last[1:]))
 
 
 def _address(request: Request, cursor: str) -> str:
