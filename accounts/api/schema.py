@@ -27,7 +27,7 @@ IF_MATCH = OpenApiParameter(
     required=True,
     description="The ETag of what was read, or `*`.",
 )
-ACCEPTED = OpenApiResponse({"type": "object"}, "An empty object: the rest goes by mail.")
+ACCEPTED = OpenApiResponse({"$ref": "#/components/schemas/Accepted"}, "The rest goes by mail.")
 
 _OWN = "x-refusals"
 _TAGS = (

@@ -93,16 +93,8 @@ def response_of(codes: list[str]) -> Json:
     }
 
 
-def _problem(kind: Kind) -> Json:
-    known = {"code": {"type": "string", "const": kind.code}, "status": {"type": "integer", "const": kind.status}}
-    return {"allOf": [{"$ref": "#/components/schemas/Problem"}, {"type": "object", "properties": known}]}
-
-
-_PROBLEM: Json = {
-    "type": "object",
-    "description": "RFC 9457; docs/problems.md explains each code.",
-    "required": ["type", "title", "status", "detail", "instance", "code", "request_id"],
-    "properties": {
+def _problem(**known: Json) -> Json:
+    members = {
         "type": {"type": "string", "format": "uri"},
         "title": _TEXT,
         "status": {"type": "integer"},
@@ -110,9 +102,24 @@ _PROBLEM: Json = {
         "instance": {"type": "string", "format": "uri-reference"},
         "code": {"type": "string", "enum": sorted(KINDS)},
         "request_id": _TEXT,
-        "errors": {"type": "array", "items": {"$ref": "#/components/schemas/FieldError"}},
-    },
-}
+    }
+    errors = {"type": "array", "items": {"$ref": "#/components/schemas/FieldError"}}
+    return {
+        "type": "object",
+        "description": "RFC 9457; docs/problems.md explains each code.",
+        "required": list(members),
+        "properties": members | known | {"errors": errors},
+    }
+
+
+def _problem_of(kind: Kind) -> Json:
+    """Written out, since generators of clients cannot narrow a member that another schema has."""
+    return _problem(status={"type": "integer", "const": kind.status}, code={"type": "string", "const": kind.code}) | {
+        "description": f"{kind.title}."
+    }
+
+
+_ACCEPTED: Json = {"type": "object", "description": "Nothing in it: the rest goes by mail."}
 _FIELD_ERROR: Json = {
     "type": "object",
     "description": "What is wrong with one member (`pointer`), query parameter or header.",
@@ -150,8 +157,14 @@ _A_KEY = {
 }  # fmt: skip
 
 COMPONENTS: Json = {
-    "schemas": {"Problem": _PROBLEM, "FieldError": _FIELD_ERROR, "JsonWebKey": _JSON_WEB_KEY, "KeySet": _KEY_SET}
-    | {schema_of_problem(kind): _problem(kind) for kind in KINDS.values()},
+    "schemas": {
+        "Accepted": _ACCEPTED,
+        "Problem": _problem(),
+        "FieldError": _FIELD_ERROR,
+        "JsonWebKey": _JSON_WEB_KEY,
+        "KeySet": _KEY_SET,
+    }
+    | {schema_of_problem(kind): _problem_of(kind) for kind in KINDS.values()},
     "headers": _HEADERS,
     "parameters": _PARAMETERS,
     "examples": {code: {"value": problem_example(kind)} for code, kind in KINDS.items()},
