@@ -58,7 +58,7 @@ format: setup ## Format the code and fix what ruff can fix
 
 schemas: setup ## Write each event's JSON Schema, docs/asyncapi.json and docs/openapi.json from the code
 	$(BIN)/python manage.py schemas $(ASYNCAPI)
-	$(BIN)/python manage.py spectacular --format openapi-json --file docs/openapi.json --validate
+	$(BIN)/python manage.py spectacular --format openapi-json --file docs/openapi.json --validate --fail-on-warn
 
 # ── locks ───────────────────────────────────────────────────────────────────────────────────
 

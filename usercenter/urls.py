@@ -8,12 +8,15 @@ from django.views.defaults import page_not_found
 
 from accounts import admin_sign_in
 from accounts.api.jwks import jwks
+from accounts.api.well_known import change_password, security_txt
 from usercenter.health import healthz, metrics, no_such_thing, readyz
 
 urlpatterns = [
     path("api/v1/", include("accounts.api.urls")),
     *([path("api/v1/", include("usercenter.api_docs"))] if settings.API_DOCS else []),
     path(".well-known/jwks.json", jwks),
+    path(".well-known/security.txt", security_txt),
+    path(".well-known/change-password", change_password),
     # Django's own page would set a password past the services; the API, a mailed link or `changepassword` does it.
     re_path(r"^admin/password_change/", page_not_found, {"exception": Http404()}),
     path("admin/logout/", admin_sign_in.log_out),

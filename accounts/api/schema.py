@@ -37,6 +37,7 @@ _TAGS = (
     ("signing in", re.compile(r"/(login|refresh|logout|logout-all|reauthenticate|jwks\.json)$")),
     ("account", re.compile(r"")),
 )
+_IN_ORDER = ("account", "signing in", "password", "sessions and logs", "administration")
 _EVERYWHERE = (
     "forbidden", "internal-error", "malformed-request", "not-acceptable", "unavailable", "unsupported-media-type",
 )  # fmt: skip
@@ -51,6 +52,7 @@ def refuses(*codes: str) -> Json:
 def complete(result: Json, **_: Any) -> Json:
     """The description, with all that each operation may answer."""
     result["info"]["description"] = ABOUT
+    result["tags"] = [{"name": tag} for tag in _IN_ORDER]
     components, paths = result["components"], result["paths"]
     for kind, parts in deepcopy(COMPONENTS).items():
         components.setdefault(kind, {}).update(parts)
