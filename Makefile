@@ -8,7 +8,7 @@ LOCKS  := requirements.txt requirements-dev.txt requirements-next.txt
 DJANGO_LTS := django<5.3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test test-next bench chaos lint format schemas lock
+.PHONY: help setup run demo test test-next bench chaos fuzz lint format schemas lock
 
 help: ## List the targets
 	@awk -F ' ## ' '/^[a-z-]+:.* ## / { split($$1, name, ":"); printf "make %-10s %s\n", name[1], $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ bench: setup ## Measure relay, consumer, API and equal times of answers (ARGS=--
 
 chaos: setup ## Kill relays, broker and PostgreSQL 200 times under load, and judge (ARGS=--quick: 12 times)
 	@$(BIN)/python -m benchmarks chaos $(ARGS)
+
+fuzz: setup ## Ask a live web process all that docs/openapi.json tells, for minutes (ARGS="--seed 7")
+	@$(BIN)/python -m benchmarks fuzz $(ARGS)
 
 # Nothing of these asks a database, but for the consistency check of makemigrations, whose warning is off.
 lint schemas: export DEBUG := on

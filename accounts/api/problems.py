@@ -12,6 +12,7 @@ from typing import Any
 from django.core.exceptions import PermissionDenied
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
+from django.utils.encoding import escape_uri_path
 from rest_framework import exceptions as drf
 from rest_framework.request import Request
 
@@ -181,7 +182,7 @@ def problem(request: HttpRequest | Request, answer: Answer) -> HttpResponse:
         "title": kind.title,
         "status": kind.status,
         "detail": answer.detail or kind.detail or f"{kind.title}.",
-        "instance": request.path,
+        "instance": escape_uri_path(request.path),
         "code": kind.code,
         "request_id": getattr(request, "request_id", ""),
     }

@@ -77,19 +77,28 @@ def component_of(schema: Json) -> str:
 
 def response_of(codes: list[str]) -> Json:
     """The answer with one of these codes, which have one status."""
-    status = KINDS[codes[0]].status
     refs = [{"$ref": f"#/components/schemas/{schema_of_problem(KINDS[code])}"} for code in codes]
-    names = ["X-Request-ID", "Cache-Control", *(["WWW-Authenticate"] if status == _UNAUTHORIZED else [])]
-    names += [name for code in codes for name in _HEADERS_OF_CODES.get(code, ())]
     return {
         "description": " / ".join(KINDS[code].title for code in codes) + ".",
-        "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in names},
+        "headers": _headers_of(codes),
         "content": {
             MEDIA_TYPE: {
                 "schema": refs[0] if len(refs) == 1 else {"oneOf": refs},
                 "examples": {code: {"$ref": f"#/components/examples/{code}"} for code in codes},
             }
         },
+    }
+
+
+def _headers_of(codes: list[str]) -> Json:
+    """A header that only some of the codes have is not required."""
+    own = [set(_HEADERS_OF_CODES.get(code, ())) for code in codes]
+    always = {"X-Request-ID", "Cache-Control", *set.intersection(*own)}
+    if KINDS[codes[0]].status == _UNAUTHORIZED:
+        always.add("WWW-Authenticate")
+    sometimes = set.union(*own) - always
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in sorted(always)} | {
+        name: _HEADERS[name] | {"required": False} for name in sorted(sometimes)
     }
 
 
