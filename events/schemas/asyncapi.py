@@ -35,6 +35,8 @@ all else is in headers.
 ignore those that you do not know. A change that breaks readers takes the next version.
 - Members marked `x-personal` are null once the person is erased."""
 
+_DEAD_KEY = {"type": "string", "description": "The record's own, or the event's id where it had none that is text."}
+
 _SAMPLE_ID = UUID("01920f3e-7b1a-7cc3-98c4-dc0c0c07398f")
 _SAMPLE_STAMP = Stamp(
     id=_SAMPLE_ID,
@@ -79,7 +81,8 @@ def document(events: Iterable[type[Event]], routes: Routes, topics: Mapping[str,
 
 def _channels(topic: _Topic) -> Iterator[tuple[str, Json]]:
     messages = {event.type: {"$ref": f"#/components/messages/{event.type}"} for event in topic.sent}
-    yield topic.key, {"address": topic.name, "messages": messages}
+    reserved = {} if messages else {"description": "Reserved: no event goes there yet."}
+    yield topic.key, {"address": topic.name, **reserved, "messages": messages}
     yield (
         topic.key + DEAD_LETTERS,
         {
@@ -155,6 +158,7 @@ def _dead_letter() -> Json:
         "contentType": "application/octet-stream",
         "headers": _texts(ours, stub),
         "payload": {},
+        "bindings": {"kafka": {"key": _DEAD_KEY, "bindingVersion": KAFKA_BINDING}},
     }
 
 

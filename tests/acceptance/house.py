@@ -91,10 +91,10 @@ class House:
         """Until the group has committed the end of every partition."""
         wait_for(lambda: {p: at for p, at in committed(self.events).items() if at} == self._ends())
 
-    def records(self) -> list[tuple[int, Raw]]:
-        """All of the topic, with their partitions."""
+    def records(self, suffix: str = "") -> list[tuple[int, Raw]]:
+        """All of the topic, or of that beside it whose name goes on so, with their partitions."""
         with closing(_reader()) as reader:
-            places = self._assigned(reader)
+            places = self._assigned(reader, suffix)
             reader.seek_to_beginning(*places)
             missing, found = sum(reader.end_offsets(places).values()), list[tuple[int, Raw]]()
             while len(found) < missing:
@@ -117,8 +117,9 @@ class House:
         with closing(_reader()) as reader:
             return {place.partition: end for place, end in reader.end_offsets(self._assigned(reader)).items() if end}
 
-    def _assigned(self, reader: KafkaConsumer) -> list[TopicPartition]:
-        places = [TopicPartition(self.events.name, n) for n in reader.partitions_for_topic(self.events.name)]
+    def _assigned(self, reader: KafkaConsumer, suffix: str = "") -> list[TopicPartition]:
+        topic = self.events.name + suffix
+        places = [TopicPartition(topic, n) for n in reader.partitions_for_topic(topic)]
         reader.assign(places)
         return places
 

@@ -19,6 +19,7 @@ from tests.acceptance.administering import bar, chief_of
 from tests.acceptance.house import House, house_of
 from tests.acceptance.linking import NEW
 from tests.acceptance.web import CHANGE_PASSWORD, LOGIN, LOGOUT, ME, PASSWORD, bearer
+from tests.asyncapi import WRITTEN, wrong_record
 from tests.integration.consuming import committed
 from tests.integration.mailing import html_of, text_of
 from tests.integration.receiving import SECRET, Receiver, receiver
@@ -122,6 +123,25 @@ def test_each_event_is_one_record_in_kafka_in_the_order_of_its_user(story: Story
     ]  # fmt: skip
     assert told[story.bob["id"]][:2] == ["user.registered", "user.deleted"]
     assert {len(found) for found in partitions.values()} == {1}
+
+
+def test_what_lies_in_kafka_is_what_the_document_of_events_says(story: Story) -> None:
+    seen = set()
+    for _, raw in story.house.records():
+        assert wrong_record("user_events", raw.key or b"", raw.headers, raw.value or b"") == []
+        seen.add(dict(raw.headers)["ce_type"].decode())
+
+    assert seen == WRITTEN["channels"]["user_events"]["messages"].keys()
+
+
+def test_a_record_that_is_otherwise_would_be_seen(story: Story) -> None:
+    (_, raw), *_ = story.house.records()
+    key, value = raw.key or b"", raw.value or b""
+
+    assert wrong_record("user_events", key, (*raw.headers, ("x-more", b"1")), value) == ["header x-more is not told"]
+    assert wrong_record("user_events", key, raw.headers[1:], value) != []
+    assert wrong_record("user_events", key, (*raw.headers, raw.headers[0]), value) != []
+    assert wrong_record("user_events", key, raw.headers, b"{}") != []
 
 
 def test_each_handler_of_the_table_was_called_for_its_event(story: Story) -> None:

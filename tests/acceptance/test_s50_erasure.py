@@ -15,6 +15,7 @@ from tests.acceptance.house import QUEUE, House, house_of
 from tests.acceptance.linking import CHANGE_EMAIL, CONFIRM_EMAIL, NEW, RESTORE, UNDO_EMAIL, VERIFY
 from tests.acceptance.mailing import RESET, token_in
 from tests.acceptance.web import CHANGE_PASSWORD, LOGIN, ME, PASSWORD, REGISTER, bearer
+from tests.asyncapi import wrong_record
 from tests.integration.raw_records import Raw
 from tests.waiting import wait_for
 
@@ -149,6 +150,12 @@ def something_goes_wrong(person: Person) -> None:
     house.send([(place, Raw(known.key, known.value, tuple(headers.items()))), (place, Raw(known.key, known.value))])
     wait_for(lambda: len(parked(house, "dead_at is not null")) == 2)
     house.wait_until_settled()
+    copies = [raw for _, raw in house.records(".dlq") if raw.key == known.key]
+    assert len(copies) == 2
+    assert [wrong_record("user_events.dlq", raw.key or b"", raw.headers, raw.value or b"") for raw in copies] == [
+        [],
+        [],
+    ]
 
 
 def parked(house: House, which: str) -> list[str]:

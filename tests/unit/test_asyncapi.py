@@ -3,7 +3,7 @@
 import json
 import re
 from datetime import UTC, datetime
-from functools import cache, reduce
+from functools import reduce
 from operator import getitem
 from pathlib import Path
 from typing import Any, ClassVar, get_type_hints
@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jsonschema import Draft7Validator, Draft202012Validator, FormatChecker
+from jsonschema import Draft7Validator
 
 from accounts.event_types import UserLoggedIn, UserRegistered
 from accounts.routes import ROUTES
@@ -25,9 +25,9 @@ from events.models import OutboxRecord
 from events.outbox.store import decode_headers
 from events.routing import Routes, event_classes, on, unhandled
 from events.schemas.asyncapi import document
+from tests.asyncapi import WRITTEN, wrong
 
 ROOT = Path(__file__).parents[2]
-WRITTEN = json.loads((ROOT / "docs/asyncapi.json").read_text("utf-8"))
 SPECIFICATION = json.loads((ROOT / "tests/unit/asyncapi-spec/asyncapi-3.0.0.json").read_text("utf-8"))
 EVENTS = list(ROUTES.classes.values())
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -90,18 +90,6 @@ def envelope_of(event: Event, actor: Actor | None) -> Envelope:
         UUID("01920f3e-7b1a-7cc3-98c4-dc0c0c07398f"), "https://users.example", datetime.now(UTC), TRACE, actor
     )
     return seal(event, topic="user.events", stamp=stamp)
-
-
-@cache
-def validator(*path: str) -> Draft202012Validator:
-    """Of one part of the document, whose references go by the document's root."""
-    described = {**reduce(getitem, path, WRITTEN), "components": WRITTEN["components"]}
-    return Draft202012Validator(described, format_checker=FormatChecker())
-
-
-def wrong(value: Any, event_type: str, *part: str) -> list[str]:
-    """What the document has against a value as this part of a message."""
-    return [error.message for error in validator("components", "messages", event_type, *part).iter_errors(value)]
 
 
 def instances(event: type[Event]) -> st.SearchStrategy[Event]:
