@@ -1,95 +1,19 @@
 """The doctor's way to a broker: does it end at TCP, TLS or Kafka itself? Listeners of our own play the broker."""
 
-import contextlib
-import ipaddress
-import socket
-import ssl
-import threading
-from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from events.conf import EventsSettings
 from events.doctor import cluster
 from events.doctor.finding import Finding
+from tests.integration.listening import certificate, listening, tls
 
 CERTIFICATE_REMEDY = (
     "KAFKA_SSL_CAFILE must hold the CA of the broker's certificate, and that be valid now and for this name"
 )
 PORT_REMEDY = "is this the port of a TLS listener? correct KAFKA_BROKERS or KAFKA_SECURITY_PROTOCOL"
-
-
-class Listener:
-    """Accepts, does what it was given to do with each connection, and hangs up."""
-
-    def __init__(self, greet: Callable[[socket.socket], None]) -> None:
-        self._greet = greet
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self._thread = threading.Thread(target=self._serve)
-        self._thread.start()
-
-    @property
-    def address(self) -> str:
-        return f"127.0.0.1:{self._socket.getsockname()[1]}"
-
-    def _serve(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self._socket.accept()
-                with client, contextlib.suppress(OSError):
-                    self._greet(client)
-
-    def close(self) -> None:
-        self._socket.shutdown(socket.SHUT_RDWR)
-        self._thread.join()
-        self._socket.close()
-
-
-@contextlib.contextmanager
-def listening(greet: Callable[[socket.socket], None]) -> Iterator[str]:
-    listener = Listener(greet)
-    try:
-        yield listener.address
-    finally:
-        listener.close()
-
-
-def certificate(folder: Path, *, name: str = "127.0.0.1", days: int = 1) -> Path:
-    """A self-signed one with its key, in one file: its own CA."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = datetime.now(UTC)
-    signed = (
-        x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=9))
-        .not_valid_after(now + timedelta(days=days))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(name))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    file = folder / "both.pem"
-    file.write_bytes(key.private_bytes(*form) + signed.public_bytes(form[0]))
-    return file
-
-
-def tls(file: Path) -> Callable[[socket.socket], None]:
-    """Shakes hands, hears the client out and hangs up: what Kafka does on a wrong password."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(file)
-
-    def greet(client: socket.socket) -> None:
-        with context.wrap_socket(client, server_side=True) as secured:
-            secured.recv(1024)
-
-    return greet
 
 
 def look(address: str, *, protocol: str = "SASL_SSL", cafile: Path | None = None) -> list[Finding]:
