@@ -1,10 +1,13 @@
 """S41: probes and metrics tell how the service is, to who may know, and cannot be made to grow."""
 
 import re
+from pathlib import Path
 
 import pytest
 
+from tests.acceptance.serving import serving
 from tests.acceptance.web import LOGIN, ME, Web
+from tests.waiting import wait_for
 
 
 def series(web: Web) -> set[str]:
@@ -74,3 +77,21 @@ def test_labels_name_no_path_and_no_person(web: Web) -> None:
     assert user["id"] not in shown
     assert "somebody" not in shown
     assert "@" not in shown
+
+
+def test_probes_name_the_part_that_is_away_and_nothing_else(web: Web) -> None:
+    token = web.register()["token"]
+    assert [web.call("GET", path).json for path in ("/healthz", "/readyz")] == [{"status": "ok"}] * 2
+
+    with web.without_database(token):
+        wait_for(lambda: web.call("GET", "/readyz").status == 503)
+        answer = web.call("GET", "/readyz")
+
+    assert (answer.status, answer.json["detail"]) == (503, "Not answering: database.")
+
+
+@pytest.mark.django_db
+def test_the_docs_are_served_by_a_setting(tmp_path: Path) -> None:
+    with serving(tmp_path / "log", API_DOCS="off") as closed:
+        for page in ("openapi.json", "docs", "redoc"):
+            assert closed.call("GET", f"/api/v1/{page}").told == (404, "not-found")
