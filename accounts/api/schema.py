@@ -76,6 +76,8 @@ def _close(taken: Json) -> None:
 def _complete(path: str, method: str, operation: Json, components: Json) -> None:
     operation["summary"] = operation["operationId"].replace("_", " ").capitalize()
     operation["tags"] = [next(tag for tag, pattern in _TAGS if pattern.search(path))]
+    if operation["security"] == [{}]:
+        operation["security"] = []  # what generators of clients take as: no token is needed
     body = operation.get("requestBody", {}).get("content", {})
     for media in body.values():
         media["example"] = example_of(media["schema"], components["schemas"])
@@ -96,7 +98,7 @@ def _codes_of(path: str, method: str, operation: Json) -> Iterator[str]:
     if path.startswith("/api/"):
         yield "validation-error"
     named = {parameter["name"] for parameter in operation.get("parameters", [])}
-    if operation.get("security") == [{"bearer": []}]:
+    if operation["security"] == [{"bearer": []}]:
         yield from ("invalid-token", "token-expired", "session-revoked")
     if "{" in path:
         yield "not-found"

@@ -186,7 +186,7 @@ JWKS_PATHS: Json = {
         "get": {
             "operationId": "get_jwks",
             "description": "The public keys that verify our access tokens, the signing one first.",
-            "security": [{}],
+            "security": [],
             "responses": {
                 "200": {
                     "description": "They may be kept for five minutes.",
