@@ -4,7 +4,6 @@ import os
 import re
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -12,6 +11,7 @@ from devstack.places import CHECKOUT
 from tests.acceptance.serving import serving
 from tests.acceptance.web import Web
 
+README = (CHECKOUT / "README.md").read_text()
 EXAMPLE = re.compile(r"<!-- example: (\w+) -->\n```\1\n(.*?)```", re.DOTALL)
 RUN_BY = {"sh": ["bash", "-euo", "pipefail", "-c"], "python": [".venv/bin/python", "-c"]}
 
@@ -36,7 +36,7 @@ def run(kind: str, printed: str, web: Web) -> str:
 
 @pytest.mark.django_db
 def test_the_examples_work_one_after_the_other_as_they_are_printed(running: Web) -> None:
-    examples = EXAMPLE.findall(Path(CHECKOUT / "README.md").read_text())
+    examples = EXAMPLE.findall(README)
     assert [kind for kind, _ in examples] == ["sh", "sh", "sh", "python"]
 
     by_curl, more_by_curl, by_httpie, in_python = (run(kind, printed, running) for kind, printed in examples)
@@ -53,3 +53,13 @@ def test_the_examples_work_one_after_the_other_as_they_are_printed(running: Web)
     assert running.sql(published) == [
         ("user.logged_in", 1), ("user.logged_out", 3), ("user.registered", 3), ("user.updated", 3),
     ]  # fmt: skip
+
+
+@pytest.mark.django_db
+def test_health_and_metrics_are_where_the_table_has_them(running: Web) -> None:
+    metrics, health = (
+        run("sh", printed, running) for printed in re.findall(r"`(curl -s http://localhost:\S+)`", README)
+    )
+
+    assert "# TYPE django_http_requests_before_middlewares_total counter" in metrics
+    assert health == '{"status": "ok"}'
