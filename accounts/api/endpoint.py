@@ -11,7 +11,7 @@ from rest_framework.permissions import SAFE_METHODS, AllowAny
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from accounts.api.inputs import NoParameters
+from accounts.api.inputs import NoBody, NoParameters
 from accounts.api.parsers import MergePatchParser, StrictJSONParser
 
 
@@ -30,6 +30,8 @@ class Endpoint(APIView):
             raise MethodNotAllowed(str(request.method))
         super().initial(request, *args, **kwargs)
         self.query = (self.Parameters if request.method in SAFE_METHODS else NoParameters).parse_query(request)
+        if request.method == "DELETE":
+            NoBody.parse(request)
 
     def get_parsers(self) -> list[Any]:
         """JSON; a PATCH may call it by its other name. The description is made without a request."""

@@ -59,7 +59,6 @@ class MeView(Endpoint):
     )
     def delete(self, request: Request) -> Response:
         """Leave. It needs a password given lately; a mail tells the way back."""
-        inputs.NoBody.parse(request)
         now = timezone.now()
         refuse_old_sign_in(request, now=now)
         return leaving_answer(request_deletion(session=session_of(request), now=now))

@@ -8,62 +8,91 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.web import LOGIN, PASSWORD, REGISTER, Web
+from tests.acceptance.described import Operation, operations_where
+from tests.acceptance.trying import People, Trial, Try, people_in
+from tests.acceptance.web import LOGIN, PASSWORD, Web
 
-NAME = b'"identifier": "x", '
-BODIES: dict[str, tuple[bytes, dict[str, str], int, str]] = {
-    "over 64 KB": (b'{"password": "' + b"x" * 66_000 + b'"}', {}, 413, "payload-too-large"),
-    "100k levels of arrays": (b"[" * 60_000, {}, 400, "malformed-request"),
-    "60k levels of objects": (b'{"a":' * 12_000, {}, 400, "malformed-request"),
-    "21 levels": (b'{"a":' + b"[" * 20 + b"]" * 20 + b"}", {}, 400, "malformed-request"),
-    "endless number": (b'{"password": ' + b"9" * 60_000 + b"}", {}, 400, "malformed-request"),
-    "infinite number": (b'{"password": 1e999}', {}, 400, "malformed-request"),
-    "NaN": (b'{"password": NaN}', {}, 400, "malformed-request"),
-    "-Infinity": (b'{"password": -Infinity}', {}, 400, "malformed-request"),
-    "BOM": (b'\xef\xbb\xbf{"password": "x"}', {}, 400, "malformed-request"),
-    "not UTF-8": (b'{"password": "\xff"}', {}, 400, "malformed-request"),
-    "UTF-16": ('{"password": "x"}'.encode("utf-16"), {}, 400, "malformed-request"),
-    "half a surrogate": (b'{"password": "\\ud800"}', {}, 400, "malformed-request"),
-    "half a surrogate as a name": (b'{"\\udfff": 1}', {}, 400, "malformed-request"),
-    "an array": (b"[]", {}, 400, "malformed-request"),
-    "a string": (b'"password"', {}, 400, "malformed-request"),
-    "a number": (b"7", {}, 400, "malformed-request"),
-    "null": (b"null", {}, 400, "malformed-request"),
-    "cut short": (b'{"password": "x', {}, 400, "malformed-request"),
-    "two objects": (b"{}{}", {}, 400, "malformed-request"),
-    "single quotes": (b"{'password': 'x'}", {}, 400, "malformed-request"),
-    "a bool for a string": (b"{" + NAME + b'"password": true}', {}, 400, "validation-error"),
-    "a number for a string": (b"{" + NAME + b'"password": 12345678}', {}, 400, "validation-error"),
-    "an array for a string": (b"{" + NAME + b'"password": ["x"]}', {}, 400, "validation-error"),
-    "an object for a string": (b"{" + NAME + b'"password": {"a": "b"}}', {}, 400, "validation-error"),
-    "a NUL": (b"{" + NAME + b'"password": "a\\u0000b"}', {}, 400, "validation-error"),
-    "a packing charset": (
-        b"{}",
-        {"Content-Type": "application/json; charset=bz2_codec"},
-        415,
-        "unsupported-media-type",
-    ),
-    "another charset": (b"{}", {"Content-Type": "application/json; charset=utf-16"}, 415, "unsupported-media-type"),
-    "gzip": (b"\x1f\x8b", {"Content-Encoding": "gzip"}, 415, "unsupported-media-type"),
-    "text": (b"{}", {"Content-Type": "text/plain"}, 415, "unsupported-media-type"),
-    "a form": (b"a=b", {"Content-Type": "application/x-www-form-urlencoded"}, 415, "unsupported-media-type"),
-    "an upload": (b"--a--", {"Content-Type": "multipart/form-data; boundary=a"}, 415, "unsupported-media-type"),
-    "any type": (b"{}", {"Content-Type": "*/*"}, 415, "unsupported-media-type"),
-    "no type": (b"{}", {"Content-Type": ""}, 415, "unsupported-media-type"),
+UNKNOWN = b'{"hostile": 1}'
+TOO_LARGE, MALFORMED = (413, "payload-too-large"), (400, "malformed-request")
+NO_FORM, INVALID = (415, "unsupported-media-type"), (400, "validation-error")
+BODIES: dict[str, tuple[bytes, tuple[int, str]]] = {
+    "over 64 KB": (b'{"password": "' + b"x" * 66_000 + b'"}', TOO_LARGE),
+    "over 64 KB of blanks": (b" " * 66_000 + b"{}", TOO_LARGE),
+    "60k levels of arrays": (b"[" * 60_000, MALFORMED),
+    "12k levels of objects": (b'{"a":' * 12_000, MALFORMED),
+    "21 levels": (b'{"a":' + b"[" * 20 + b"]" * 20 + b"}", MALFORMED),
+    "endless number": (b'{"password": ' + b"9" * 60_000 + b"}", MALFORMED),
+    "infinite number": (b'{"password": 1e999}', MALFORMED),
+    "NaN": (b'{"password": NaN}', MALFORMED),
+    "-Infinity": (b'{"password": -Infinity}', MALFORMED),
+    "an octal number": (b'{"password": 007}', MALFORMED),
+    "BOM": (b'\xef\xbb\xbf{"password": "x"}', MALFORMED),
+    "not UTF-8": (b'{"password": "\xff"}', MALFORMED),
+    "UTF-16": ('{"password": "x"}'.encode("utf-16"), MALFORMED),
+    "half a surrogate in UTF-8": (b'{"password": "\xed\xa0\x80"}', MALFORMED),
+    "half a surrogate": (b'{"password": "\\ud800"}', MALFORMED),
+    "half a surrogate as a name": (b'{"\\udfff": 1}', MALFORMED),
+    "half a surrogate, deep": (b'{"a": [{"b": ["\\udfff"]}]}', MALFORMED),
+    "a member twice": (b'{"password": "x", "password": "y"}', MALFORMED),
+    "a member twice, deep": (b'{"a": [{"b": 1, "\\u0062": 2}]}', MALFORMED),
+    "an array": (b"[]", MALFORMED),
+    "a string": (b'"password"', MALFORMED),
+    "a number": (b"7", MALFORMED),
+    "null": (b"null", MALFORMED),
+    "blanks": (b" \n", MALFORMED),
+    "NUL": (b"\0", MALFORMED),
+    "cut short": (b'{"password": "x', MALFORMED),
+    "two objects": (b"{}{}", MALFORMED),
+    "a comma more": (b'{"password": "x",}', MALFORMED),
+    "a comment": (b"/* */ {}", MALFORMED),
+    "single quotes": (b"{'password': 'x'}", MALFORMED),
+    "a raw line in a string": (b'{"password": "a\nb"}', MALFORMED),
+    "a form": (b"password=x", MALFORMED),
+    "HTML": (b"<html></html>", MALFORMED),
+    "an unknown member": (UNKNOWN, INVALID),
+    "two thousand unknown members": (json.dumps({f"a{n}": n for n in range(2_000)}).encode(), INVALID),
 }
+# Of another form than JSON in UTF-8; the first ones are refused before it is asked whose they are.
+CODED = [
+    {"Content-Type": "application/json; charset=bz2_codec"}, {"Content-Type": "application/json; charset=utf-16"},
+    {"Content-Type": "application/json; charset=idna"}, {"Content-Encoding": "gzip"}, {"Content-Encoding": "deflate"},
+]  # fmt: skip
+TYPES = [
+    "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=a", "*/*", "", "text/json",
+    "application/*", "application/json, text/plain", "application/vnd.api+json", "application/json; x*=odd''y",
+    "application/json" + "; a=b" * 200, ";", "\udcff",
+]  # fmt: skip
+CHANGING = operations_where(lambda operation: not operation.is_safe)
+READING = operations_where(lambda operation: operation.is_safe)
 
 
-@pytest.mark.parametrize("path", [REGISTER, LOGIN])
-@pytest.mark.parametrize("name", BODIES)
-def test_a_hostile_body_is_refused(web: Web, name: str, path: str) -> None:
-    body, headers, status, code = BODIES[name]
-    workers = web.workers()
+@pytest.fixture(scope="module")
+def people(web: Web) -> People:
+    """Who asks."""
+    return people_in(web)
 
-    answer = web.call("POST", path, body, **headers)
 
-    assert (answer.status, answer.json["code"]) == (status, code)
-    assert answer.headers["Content-Type"] == "application/problem+json"
-    assert web.workers() == workers
+@pytest.mark.parametrize("operation", CHANGING, ids=str)
+def test_a_hostile_body_is_refused(web: Web, people: People, operation: Operation) -> None:
+    with Trial(web, operation, people) as trial:
+        for name, (body, must) in BODIES.items():
+            trial.ask(Try(name, body=body, must=must))
+        for headers in [*CODED, *({"Content-Type": kind} for kind in TYPES)]:
+            trial.ask(Try(f"{headers}", headers=[*headers.items()], body=UNKNOWN, must=NO_FORM))
+        merging = {"Content-Type": "application/merge-patch+json"}
+        must = INVALID if operation.method == "PATCH" else NO_FORM
+        trial.ask(Try("a merge patch", headers=[*merging.items()], body=UNKNOWN, must=must))
+
+
+@pytest.mark.parametrize("operation", READING, ids=str)
+def test_a_body_has_no_say_in_what_is_read(web: Web, people: People, operation: Operation) -> None:
+    with Trial(web, operation, people) as trial:
+        assert trial.ask(Try("none")).status == 200
+        for name in ("over 64 KB", "60k levels of arrays", "not UTF-8", "cut short", "an unknown member"):
+            trial.ask(Try(name, body=BODIES[name][0], must=(200, "")))
+        for headers in CODED:
+            trial.ask(Try(f"{headers}", headers=[*headers.items()], body=b"{}", must=NO_FORM))
+        trial.ask(Try("an odd type", headers=[("Content-Type", "application/json; x*=odd''y")], must=(200, "")))
 
 
 def chunked(web: Web, chunks: list[bytes], *, end: bool) -> bytes:
@@ -109,7 +138,7 @@ def memory_of(pids: list[int]) -> int:
 
 
 def test_refusing_a_thousand_bodies_takes_no_more_memory(web: Web) -> None:
-    hostile: list[Any] = [BODIES[name][0] for name in ("over 64 KB", "60k levels of objects", "endless number")]
+    hostile: list[Any] = [BODIES[name][0] for name in ("over 64 KB", "12k levels of objects", "endless number")]
     connection = web.connection()
 
     def repeat(times: int) -> None:
