@@ -17,7 +17,7 @@ from uuid import uuid4
 
 import psycopg
 
-from tests.acceptance.described import FAILED, PROBLEM, Operation
+from tests.acceptance.described import FAILED, PROBLEM, Operation, problem_misfits
 from tests.acceptance.hostile import BY_THE_SERVER
 from tests.acceptance.undoing import Undo
 from tests.acceptance.web import PASSWORD, TIMEOUT_S, Answer, Web, superuser
@@ -118,7 +118,7 @@ class Trial:
     def __init__(self, web: Web, operation: Operation, people: People) -> None:
         self.web, self.operation, self._people = web, operation, people
         self.wrong: list[str] = []
-        self._line, self._tables = Line(web.port), psycopg.connect(web.dsn, autocommit=True)
+        self.line, self._tables = Line(web.port), psycopg.connect(web.dsn, autocommit=True)
         self._workers, self._log_from = web.workers(), web.log.stat().st_size
         self._before = Undo(self._tables, self._user["id"])
         if status := STATUS_FOR.get(operation.path.rpartition("/")[2]):
@@ -130,7 +130,7 @@ class Trial:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._line.close()
+        self.line.close()
         self._before()
         self._tables.close()
         if error is None:
@@ -184,7 +184,7 @@ class Trial:
         """Make the request, and judge what comes back."""
         headers = [*self._usual(one), *one.headers]
         target = (self.operation.path.format(**self.ids) if one.path is None else one.path) + one.query
-        answer = self._line.ask(one.method or self.operation.method, target, headers, one.body)
+        answer = self.line.ask(one.method or self.operation.method, target, headers, one.body)
         self.wrong += [f"{one.case[:80]}: {fault} ({answer.status})" for fault in self._faults(one, answer)]
         return answer
 
@@ -204,7 +204,9 @@ class Trial:
         if one.must == BY_THE_SERVER:
             faults = [] if answer.status in (400, 417, 431, 501) else ["let pass by the server"]
         else:
-            faults = self.operation.misfits(answer) + (["a fault"] if answer.status >= 500 else [])
+            # The description tells of other methods in words: they are no operations.
+            faults = problem_misfits(answer) if answer.status == 405 else self.operation.misfits(answer)
+            faults += ["a fault"] if answer.status >= 500 else []
             told = answer.json["code"] if answer.headers["Content-Type"] == PROBLEM else ""
             faults += [f"{told!r}, not {one.must}"] if one.must not in (None, (answer.status, told)) else []
             if one.about and answer.status == FAILED and one.about not in answer.body.decode():
