@@ -32,7 +32,7 @@ class Operation:
     @property
     def is_public(self) -> bool:
         """Whether nobody need be signed in."""
-        return self.told["security"] != [{"bearer": []}]
+        return bool(self.told["security"] != [{"bearer": []}])
 
     @property
     def is_administration(self) -> bool:
