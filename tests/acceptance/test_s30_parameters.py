@@ -1,5 +1,6 @@
 """S30: what stands in a path, a query or a header of any operation is taken as described or refused."""
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -18,7 +19,7 @@ from tests.acceptance.hostile import (
     STRANGE_QUERIES,
 )
 from tests.acceptance.trying import People, Trial, Try, people_in
-from tests.acceptance.web import Web
+from tests.acceptance.web import LOGIN, PASSWORD, Web
 
 INVALID, NOT_FOUND = (400, "validation-error"), (404, "not-found")
 OPERATIONS = operations_where(lambda operation: operation.is_of_the_api)
@@ -86,3 +87,13 @@ def test_no_header_makes_an_operation_do_another_thing(web: Web, people: People,
         for name, values in KNOWN_HEADERS.items():
             for value in values if name in operation.parameters("header") else values[-1:]:
                 trial.harmless(Try(f"{name}: {value}", headers=[(name, value)]))
+
+
+def test_a_sign_in_takes_a_device_of_any_name(web: Web, people: People) -> None:
+    body = json.dumps({"identifier": people.somebody["user"]["username"], "password": PASSWORD}).encode()
+    [login] = operations_where(lambda operation: operation.path == LOGIN)
+
+    with Trial(web, login, people) as trial:
+        for number, headers in enumerate(ROUNDS):
+            opened = trial.ask(Try(f"round {number}", headers=headers, body=body, must=(200, "")))
+            trial.wrong += [] if opened.headers["X-Request-ID"].isascii() else [f"round {number}: its id"]

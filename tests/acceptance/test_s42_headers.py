@@ -1,6 +1,8 @@
 """S42: every answer of the API says how it may be used: not kept, not guessed at, not framed, by no other origin."""
 
+import re
 from collections.abc import Iterator
+from html.parser import HTMLParser
 
 import pytest
 
@@ -54,24 +56,93 @@ def test_every_answer_has_the_headers(web: Web) -> None:
         assert "Set-Cookie" not in answer.headers, name
 
 
-@pytest.mark.parametrize("path", ["/admin/login/", "/api/v1/docs"])
-def test_pages_run_no_inline_script_and_are_not_framed(web: Web, path: str) -> None:
+class Page(HTMLParser):
+    """What a page names of other places, and what in it could run without one."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.addresses: list[str] = []
+        self.inline: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Addresses by whichever attribute; a script of the page's own, a handler, a frame."""
+        named = dict(attrs)
+        self.addresses += [value or "" for name, value in attrs if name in ("src", "href", "action", "spec-url")]
+        handlers = [name for name in named if name.startswith("on") or name == "style"]
+        if handlers or tag in ("iframe", "object", "embed", "base") or (tag == "script" and "src" not in named):
+            self.inline.append(f"{tag} {handlers}")
+
+
+DOCS = ["/api/v1/docs", "/api/v1/redoc"]
+# Style alone may be inline: the pages' scripts make it.
+SOURCES = {"'none'", "'self'", "data:", "blob:"}
+
+
+def policy_of(answer: Answer) -> dict[str, set[str]]:
+    parts = [part.split() for part in answer.headers["Content-Security-Policy"].split(";")]
+    return {name: set(sources) for name, *sources in parts}
+
+
+@pytest.mark.parametrize("path", ["/admin/login/", *DOCS])
+def test_pages_run_no_inline_script_load_from_here_alone_and_are_not_framed(web: Web, path: str) -> None:
     answer = web.call("GET", path)
+    page, policy = Page(answer.body.decode()), policy_of(answer)
 
-    assert answer.status == 200
-    policy = dict(part.strip().split(" ", 1) for part in answer.headers["Content-Security-Policy"].split(";"))
-    assert policy.get("script-src", policy["default-src"]) == "'self'"
-    assert policy["frame-ancestors"] == "'none'"
+    assert (answer.status, answer.headers.get_content_type()) == (200, "text/html")
+    assert page.inline == []
+    assert page.addresses
+    assert all(address == "" or re.match(r"[/#?](?!/)", address) for address in page.addresses)
+    assert policy.get("script-src", policy["default-src"]) == {"'self'"}
+    assert policy["frame-ancestors"] == {"'none'"}
+    for name, sources in policy.items():
+        assert sources <= SOURCES | ({"'unsafe-inline'"} if name == "style-src" else set()), name
     assert answer.headers["Cross-Origin-Opener-Policy"] == "same-origin"
-    assert b"<script>" not in answer.body
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
-def test_the_docs_need_no_other_host(web: Web) -> None:
-    page = web.call("GET", "/api/v1/docs").body.decode()
+@pytest.mark.parametrize("path", DOCS)
+def test_the_docs_are_whole_by_what_is_served_here(web: Web, path: str) -> None:
+    page = Page(web.call("GET", path).body.decode())
+
+    served = {address: web.call("GET", address) for address in page.addresses}
+    assert {answer.status for answer in served.values()} == {200}
+    kinds = {answer.headers.get_content_type() for answer in served.values()}
+    assert "text/javascript" in kinds
+    ours = {at: answer.body for at, answer in served.items() if at.startswith(path)}
+    assert [at for at in served if at.startswith("/static/drf_spectacular_sidecar/")]
+    assert all(re.search(rb"https?://", body) is None for body in ours.values())
+
+
+HOSTILE_QUERIES = [
+    "url=https://evil.example/a.json", "configUrl=//evil.example", "spec-url=//evil.example", "x=%00%FF",
+    "lang=%22%3E%3Cscript%3Ealert(1)", "urls.primaryName=%3C/script%3E", "version=%27%22);alert(1)//",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", DOCS)
+def test_nobody_has_the_docs_show_another_thing(web: Web, path: str) -> None:
+    def shown(query: str) -> list[object]:
+        """The page and its own script but for texts, and which addresses they name but for queries."""
+        answer = web.call("GET", f"{path}?{query}")
+        page = Page(answer.body.decode())
+        scripts = [web.call("GET", at).body for at in page.addresses if at.startswith(path)]
+        named = [at.partition("?")[0] for at in page.addresses]
+        described = [re.findall(rb'url: "([^"?]*)', script) for script in scripts]
+        texts = [re.sub(rb'"[^"]*"', b"", text) for text in (answer.body, *scripts)]
+        return [answer.status, page.inline, named, described, texts]
+
+    usual = shown("")
+    for query in HOSTILE_QUERIES:
+        assert shown(query) == usual, query
+    assert web.call("POST", path, {}).told == (405, "method-not-allowed")
+    assert web.call("GET", path, Accept="image/png").told == (406, "not-acceptable")
+
+
+def test_the_description_is_served(web: Web) -> None:
     schema = web.call("GET", "/api/v1/openapi.json")
 
-    assert "//" not in page.replace("http://www.w3.org", "")
-    assert web.call("GET", "/static/drf_spectacular_sidecar/swagger-ui-dist/swagger-ui-bundle.js").status == 200
     assert schema.json["openapi"].startswith("3.1")
     assert set(schema.json["paths"]) >= {REGISTER, LOGIN, ME, "/api/v1/users/{user_id}/profile"}
 
