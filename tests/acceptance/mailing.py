@@ -36,7 +36,7 @@ class Mailing:
 
     def mails_to(self, address: str) -> list[EmailMessage]:
         """What has come so far, the oldest first."""
-        return [mail for mail in self.mailbox.mails() if mail["X-Envelope-To"] == address]
+        return self.mailbox.mails_to(address)
 
     def wait_for_mails(self, address: str, count: int = 1) -> list[EmailMessage]:
         """Once so many have come, of what is owed already or by an event to come."""

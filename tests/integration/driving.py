@@ -1,5 +1,6 @@
 """A relay's pipeline driven by hand, turn by turn, and what arrived by it, second copies too."""
 
+import time
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import closing
@@ -12,7 +13,9 @@ from events.models import OutboxRecord
 from events.outbox.pipeline import Pipeline
 from tests.integration.reading import ALL
 from tests.integration.relaying import Noted, all_records, database_url
-from tests.waiting import wait_for
+from tests.waiting import LIMIT_S
+
+_BETWEEN_TURNS_S = 0.01
 
 
 def make_pipeline(*, batch: int, window: int, is_fresh: Callable[[], bool] = lambda: True) -> Pipeline:
@@ -29,11 +32,13 @@ def turn(pipeline: Pipeline) -> None:
 
 
 def turn_until(pipeline: Pipeline, holds: Callable[[], Any]) -> None:
-    def turn_and_look() -> Any:
+    """Turn after turn: these are the work, so they do not become fewer as `wait_for`'s looks do."""
+    deadline = time.monotonic() + LIMIT_S
+    turn(pipeline)
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(_BETWEEN_TURNS_S)
         turn(pipeline)
-        return holds()
-
-    wait_for(turn_and_look)
 
 
 def create(topic: str) -> None:

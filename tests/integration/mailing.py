@@ -27,7 +27,7 @@ class Mailbox:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._before = set(folder.glob("*.eml"))
-        self._known = dict[Path, EmailMessage]()
+        self._known = dict[Path, tuple[str, EmailMessage]]()
 
     def files(self) -> list[Path]:
         """One a mail, the oldest first."""
@@ -35,12 +35,18 @@ class Mailbox:
 
     def mails(self) -> list[EmailMessage]:
         """`X-Envelope-To` says whom each was really for."""
-        return [self._read(file) for file in self.files()]
+        return [mail for _, mail in map(self._read, self.files())]
 
-    def _read(self, file: Path) -> EmailMessage:
-        # A file is whole once it is there, and stays as it is: who waits for a mail asks many times.
+    def mails_to(self, address: str) -> list[EmailMessage]:
+        """Those that were really for this address."""
+        return [mail for to, mail in map(self._read, self.files()) if to == address]
+
+    def _read(self, file: Path) -> tuple[str, EmailMessage]:
+        # A file is whole once it is there, and stays as it is: who waits for a mail asks many times, and a message
+        # reads a header anew each time that it is asked for it.
         if file not in self._known:
-            self._known[file] = message_from_bytes(file.read_bytes(), policy=policy.default)
+            mail = message_from_bytes(file.read_bytes(), policy=policy.default)
+            self._known[file] = str(mail["X-Envelope-To"]), mail
         return self._known[file]
 
 
