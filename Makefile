@@ -97,12 +97,14 @@ find_next_python = for python in python3.14 python3.13 python3.12 $(wildcard $(H
 .venv-next/installed: requirements-next.txt
 	$(call make_environment,.venv-next,$(NEXT_PYTHON),requirements-next.txt)
 
-# Faults of parts and processes, what has sessions and statements of its own, Kafka, the embedded stack and attacks are the
-# same under any Django: the other run has them. Each endpoint, one relay and one consumer run in tests/acceptance here.
+# What Django has a part in: each endpoint, each page of the admin, each command, rows and triggers, one relay and one consumer. Faults,
+# processes, statements and sessions of our own, Kafka, the embedded stack and attacks are the same under any Django.
 NEXT_WITHOUT := --ignore tests/faults --ignore tests/properties --ignore tests/integration/devstack \
-  --ignore-glob 'tests/acceptance/test_s[0-9]*.py' --ignore tests/acceptance/test_all_events.py \
-  $(foreach name,relay_* reader* parking* retries* batch_split shards wakeup topics_grow consumer* kafka_* s37_* s44_* s45_* s48_* \
-  *_plans events_in_any_order erasure_* webhooks* user_lists profile_readers watchdog doctor*,--ignore-glob 'tests/integration/test_$(name).py')
+  $(foreach name,s[0-9]* all_events contract readme_examples generated_client main_job unusual_login second_project \
+  administration_events,--ignore-glob 'tests/acceptance/test_$(name).py') \
+  $(foreach name,relay_* reader* parking* retries* batch_* shards wakeup topics_grow consumer* kafka_* s[0-9]* inbox_batch \
+  *_plans unusual_logins mail_* events_in_any_order erasure_* webhooks* user_lists profile_readers watchdog doctor* deadlocks \
+  meanwhile publish_races,--ignore-glob 'tests/integration/test_$(name).py')
 
 test-next: ## Run the suite on the newest Django, where a Python >= 3.12 is found
 	@python="$$($(find_next_python))"; \

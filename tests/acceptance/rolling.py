@@ -13,7 +13,7 @@ from tests.acceptance.serving import serving
 from tests.acceptance.web import Answer, Web
 from tests.waiting import LIMIT_S
 
-ASKED_BETWEEN = 12
+ASKED_BETWEEN = 5
 
 
 class Balancer:

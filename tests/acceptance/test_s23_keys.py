@@ -24,7 +24,7 @@ from tests.waiting import wait_for
 
 JWKS = "/.well-known/jwks.json"
 ISSUER = "http://localhost:8080"
-ACCESS_TTL_S = 4
+ACCESS_TTL_S = 3
 CLIENTS, PAUSE_S, LOGIN_EVERY = 2, 0.1, 5
 # A cache may keep the document for less than its max-age, which no test can wait for.
 DOCUMENT_KEPT_S = 1.0
@@ -168,7 +168,7 @@ def test_a_new_key_takes_over_without_one_failed_request(web: Web, tmp_path: Pat
             wait_for(lambda: len(users.tokens) > signed_in)
 
         assert set(users.statuses) == {(LOGIN, 200), (ME, 200)}, users.statuses
-        assert users.statuses[ME, 200] > 100
+        assert users.statuses[ME, 200] > 40
         assert {kid_of(token) for token in users.tokens} == {old_kid, new_kid}
         assert codes(fleet, of_the_old_key) == [(401, "invalid-token")] * 2
         assert shown(fleet) == [[new_kid]] * 2
