@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.encoding import escape_uri_path
@@ -127,6 +127,8 @@ ANSWERS: Mapping[type[Exception], Answer] = {
     drf.NotAcceptable: Answer("not-acceptable"),
     drf.UnsupportedMediaType: Answer("unsupported-media-type"),
     PermissionDenied: Answer("forbidden"),
+    # Django's limits, as the one on how many parameters a query has.
+    SuspiciousOperation: Answer("malformed-request"),
     Http404: Answer("not-found"),
     Busy: Answer("unavailable", headers=_LATER),
     OperationalError: _DATABASE_AWAY,

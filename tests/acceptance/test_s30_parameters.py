@@ -21,7 +21,7 @@ from tests.acceptance.hostile import (
 from tests.acceptance.trying import People, Trial, Try, people_in
 from tests.acceptance.web import LOGIN, PASSWORD, Web
 
-INVALID, NOT_FOUND = (400, "validation-error"), (404, "not-found")
+INVALID, MALFORMED, NOT_FOUND = (400, "validation-error"), (400, "malformed-request"), (404, "not-found")
 OPERATIONS = operations_where(lambda operation: operation.is_of_the_api)
 WITH_AN_ID = operations_where(lambda operation: operation.parameters("path"))
 # What a parameter of these types is, letter by letter. Any other text may be taken.
@@ -50,6 +50,7 @@ def queries(operation: Operation) -> Iterator[Try]:
             yield Try(f"{name}={value}", query=f"?{name}={value}", must=must, about=f'"{name}"' if must else "")
         yield Try(f"{name} twice", query=f"?{name}=1&{name}=1", must=INVALID, about="repeated")
         yield Try(f"{name}[]", query=f"?{name}[]=1", must=INVALID, about="unknown_field")
+    yield Try("more of them than anyone counts", query="?" + "&" * 1_100, must=MALFORMED)
     for query in STRANGE_QUERIES:
         yield Try(query, query=query, must=INVALID, about="unknown_field")
 

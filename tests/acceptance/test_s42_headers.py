@@ -75,7 +75,7 @@ class Page(HTMLParser):
             self.inline.append(f"{tag} {handlers}")
 
 
-DOCS = ["/api/v1/docs", "/api/v1/redoc"]
+DESCRIPTION, DOCS = "/api/v1/openapi.json", ["/api/v1/docs", "/api/v1/redoc"]
 # Style alone may be inline: the pages' scripts make it.
 SOURCES = {"'none'", "'self'", "data:", "blob:"}
 
@@ -141,10 +141,23 @@ def test_nobody_has_the_docs_show_another_thing(web: Web, path: str) -> None:
 
 
 def test_the_description_is_served(web: Web) -> None:
-    schema = web.call("GET", "/api/v1/openapi.json")
+    schema = web.call("GET", DESCRIPTION)
 
     assert schema.json["openapi"].startswith("3.1")
     assert set(schema.json["paths"]) >= {REGISTER, LOGIN, ME, "/api/v1/users/{user_id}/profile"}
+
+
+@pytest.mark.parametrize("query", ["version=%00", "version=9%0d%0aX-A:b", "version=%22;a=b", "lang=de", "format=yaml"])
+def test_no_parameter_has_a_say_in_the_description(web: Web, query: str) -> None:
+    usual, answer = web.call("GET", DESCRIPTION), web.call("GET", f"{DESCRIPTION}?{query}")
+
+    assert (answer.status, answer.body) == (200, usual.body)
+    assert set(answer.headers) == set(usual.headers)
+
+
+@pytest.mark.parametrize("path", [DESCRIPTION, *DOCS])
+def test_a_query_of_a_thousand_parameters_is_refused_beside_the_operations_too(web: Web, path: str) -> None:
+    assert web.call("GET", f"{path}?" + "&" * 1_100).told == (400, "malformed-request")
 
 
 # other origins -----------------------------------------------------------------------------------------------
