@@ -70,10 +70,11 @@ def test_what_is_away_is_waited_for_and_told_and_sigterm_ends_the_wait(group: Gr
         postgres.cut()
         kafka.cut()
         all_go_on()
-        postgres.half_open()
-        kafka.half_open()
-        all_wait()
-        all_go_on()
+        for break_both in (postgres.half_open, kafka.half_open), (postgres.refuse, kafka.refuse):
+            for fault in break_both:
+                fault()
+            all_wait()
+            all_go_on()
         postgres.refuse()
         kafka.half_open()
         all_wait()
