@@ -97,16 +97,16 @@ find_next_python = for python in python3.14 python3.13 python3.12 $(wildcard $(H
 .venv-next/installed: requirements-next.txt
 	$(call make_environment,.venv-next,$(NEXT_PYTHON),requirements-next.txt)
 
-# What Django has a part in: each endpoint, each page of the admin, each command, rows and triggers, one relay and one consumer. Faults,
-# processes, statements and sessions of our own, Kafka, the embedded stack and attacks are the same under any Django.
-NEXT_WITHOUT := --ignore tests/faults --ignore tests/properties --ignore tests/integration/devstack \
-  $(foreach name,s[0-9]* all_events contract readme_examples generated_client main_job unusual_login second_project \
-  administration_events,--ignore-glob 'tests/acceptance/test_$(name).py') \
-  $(foreach name,relay_* reader* parking* retries* batch_* shards wakeup topics_grow consumer* kafka_* s[0-9]* inbox_batch \
-  *_plans unusual_logins mail_* events_in_any_order erasure_* webhooks* user_lists profile_readers watchdog doctor* deadlocks \
-  meanwhile publish_races,--ignore-glob 'tests/integration/test_$(name).py')
+# What Django has a part in: each endpoint and page, each command, rows, triggers and handlers. What is ours alone (faults, processes,
+# statements of our own, Kafka, attacks) is the same under any Django.
+NEXT_TESTS := tests/unit \
+  $(foreach name,admin admin_users administration administration_lists leaving lists login profile profile_changes register \
+  sessions well_known,tests/acceptance/test_$(name).py) \
+  $(foreach name,accounts_retention batch_publishing changepassword createsuperuser dead_letters events_admin handlers inbox_retention \
+  login_handlers mail_kinds outbox_operations outbox_retention profile_handler publish user_triggers users_command warnings,\
+  tests/integration/test_$(name).py)
 
 test-next: ## Run the suite on the newest Django, where a Python >= 3.12 is found
 	@python="$$($(find_next_python))"; \
 	if [ -z "$$python" ]; then echo "test-next was not run: no Python 3.12 or newer on PATH or under ~/.pyenv/versions"; exit 0; fi; \
-	$(MAKE) --no-print-directory .venv-next/installed NEXT_PYTHON="$$python" && .venv-next/bin/python -m pytest $(SPREAD) $(NEXT_WITHOUT) $(ARGS)
+	$(MAKE) --no-print-directory .venv-next/installed NEXT_PYTHON="$$python" && .venv-next/bin/python -m pytest $(SPREAD) $(NEXT_TESTS) $(ARGS)
