@@ -27,10 +27,11 @@ Headers = Sequence[tuple[str, str | None]]
 STATE = """
 select (select (count(*), sum(hashtext(one::text))) from accounts_user as one)::text,
     (select (count(*), sum(hashtext(one::text))) from accounts_usersettings as one)::text,
-    (select (count(*), count(ended_at)) from accounts_session)::text,
-    (select count(*) from accounts_refreshtoken), (select count(*) from accounts_user_groups),
-    (select count(*) from events_outbox), (select count(*) from accounts_link),
-    (select count(*) from accounts_outsidecall), (select count(*) from accounts_pendingregistration)
+    (select (count(*), count(ended_at), sum(hashtext((auth_time, expires_at)::text))) from accounts_session)::text,
+    (select (count(*), count(used_at)) from accounts_refreshtoken)::text,
+    (select (count(*), count(spent_at)) from accounts_link)::text, (select count(*) from accounts_user_groups),
+    (select count(*) from events_outbox), (select count(*) from accounts_outsidecall),
+    (select count(*) from accounts_pendingregistration)
 """
 # What can be done only to who is in this status.
 STATUS_FOR = {"reactivate": "suspended", "restore": "pending_deletion"}
