@@ -74,5 +74,6 @@ def _report(found: Asked, *, seed: int, examples: int) -> Report:
             f"schemathesis {version('schemathesis')}, all phases and checks, seed {seed}, {examples} examples: "
             + ("nothing was found." if found.found_nothing else "SOMETHING WAS FOUND."),
             f"Codes of refusals that came: {', '.join(codes)}.",
+            f"```text\n{found.summary}\n```",
         ),
     )

@@ -24,6 +24,8 @@ from accounts.names import EMAIL_MOST
 from accounts.services.administration import change_user, told_to_staff
 from accounts.services.registration import NewUser, create_by_staff
 
+_GROUP_MOST = 150  # as Django has it
+
 
 class SearchField(inputs.Text):
     """How a name begins."""
@@ -42,6 +44,8 @@ class SearchField(inputs.Text):
 
 class GroupField(inputs.Text):
     """A group by its name."""
+
+    described = {"pattern": inputs.NO_NUL, "maxLength": _GROUP_MOST}
 
     def to_internal_value(self, data: Any) -> Group:  # type: ignore[override]  # the stubs know strings alone
         """Raises FieldRefused."""

@@ -34,11 +34,18 @@ class PageSize(serializers.IntegerField):
         return int(data)
 
 
+class CursorField(Text):
+    """Where a page begins; whether it is of the list is looked at with the list."""
+
+    # Longer than the place of the longest name in any script.
+    described = {"pattern": "^[A-Za-z0-9_:-]+$", "maxLength": 2048}
+
+
 class PageParameters(NoParameters):
     """Which page of a list; a list with filters adds them."""
 
     page_size = PageSize(default=PAGE_SIZE, min_value=1, max_value=PAGE_SIZE_MOST)
-    cursor = Text(default=None)
+    cursor = CursorField(default=None)
 
 
 class ParameterBoolean(serializers.BooleanField):

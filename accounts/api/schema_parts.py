@@ -19,7 +19,9 @@ Times are RFC 3339 in UTC, ids UUIDs. Clients must accept members and words that
 are only added. Lists come in pages: `next` is the `cursor` of the next one, as is the `Link` header's.
 
 A change names the version that it is meant for (`If-Match`: the `ETag` of what was read). Access tokens come by the \
-`Authorization: Bearer` header alone."""
+`Authorization: Bearer` header alone.
+
+What is no HTTP, and a request line or header field of more than 8190 bytes, the HTTP server refuses by a plain page."""
 
 _TEXT = {"type": "string"}
 

@@ -32,6 +32,11 @@ class Asked:
     def operations(self) -> set[str]:
         return {operation for operation, *_ in self.answers}
 
+    @property
+    def summary(self) -> str:
+        """The end of what was told: operations, phases, findings, warnings, cases and the seed."""
+        return self.told.partition(" SUMMARY ")[2].partition("\n")[2].strip()
+
     def count(self, operation: str, statuses: str) -> int:
         """Of answers whose status begins like this."""
         return sum(

@@ -165,11 +165,17 @@ def before_call(context: HookContext, case: AnyCase, kwargs: dict[str, Any]) -> 
         KNOWN[operation](case)
 
 
+def code_of(response: Response) -> str:
+    """Of a problem; empty where it is none, which is for the checks to judge."""
+    is_problem = response.headers.get("content-type") == ["application/problem+json"] and response.content
+    return str(json.loads(response.content)["code"]) if is_problem else ""
+
+
 @schemathesis.hook
 def after_call(context: HookContext, case: AnyCase, response: Response) -> None:
     """Who has left or may not come in any more is replaced."""
     operation, status = case.operation.definition.raw["operationId"], int(response.status_code)
-    code = json.loads(response.content)["code"] if status >= REFUSED and response.content else ""
+    code = code_of(response)
     _answers[f"{operation}/{status}/{code}"] += 1
     done = status < REFUSED
     if operation == "refresh" and done:

@@ -1,18 +1,17 @@
 """A stranger who knows docs/openapi.json alone finds nothing that is otherwise."""
 
-import json
 from pathlib import Path
 
 import pytest
 
-from devstack.places import CHECKOUT
 from tests.acceptance.contract import BY_LINK, SETTINGS, Asked, ask
+from tests.acceptance.described import OPERATIONS
 from tests.acceptance.serving import serving
 from tests.acceptance.web import PASSWORD, Web, superuser
 
 SEED, EXAMPLES = 4711, 8
-PATHS = json.loads((CHECKOUT / "docs/openapi.json").read_text())["paths"]
-OPERATIONS = {operation["operationId"] for methods in PATHS.values() for operation in methods.values()}
+NAMES = {operation.told["operationId"] for operation in OPERATIONS}
+PHASES = ["  ✅ Examples", "  ✅ Coverage", "  ✅ Fuzzing", "  ✅ Stateful"]
 # A run that met none of these would have been a shallow one.
 REFUSALS = {
     "email-taken", "invalid-credentials", "invalid-link", "invalid-state", "invalid-token", "malformed-request",
@@ -42,6 +41,24 @@ def test_schemathesis_finds_nothing(asked: tuple[Web, Asked]) -> None:
 def test_it_has_looked_behind_the_doors(asked: tuple[Web, Asked]) -> None:
     _, found = asked
 
-    assert found.operations == OPERATIONS
-    assert {operation for operation in OPERATIONS if not found.count(operation, "2")} == BY_LINK
+    assert [line for line in found.summary.splitlines() if line.startswith("  ✅")] == PHASES
+    assert found.operations == NAMES
+    assert {operation for operation in NAMES if not found.count(operation, "2")} == BY_LINK
     assert {code for *_, code in found.answers} >= REFUSALS
+
+
+def test_the_longest_query_that_is_described_is_no_longer_than_the_server_reads(web: Web) -> None:
+    lists = {str(operation): operation.parameters("query") for operation in OPERATIONS}
+    endless = [
+        f"{operation}: {name}"
+        for operation, parameters in lists.items()
+        for name, schema in parameters.items()
+        if schema["type"] == "string" and not {"enum", "format", "maxLength"} & schema.keys()
+    ]
+    assert not endless
+
+    users = lists["GET /api/v1/admin/users"]
+    longest = {name: "\U0010ffff" * schema["maxLength"] for name, schema in users.items() if "maxLength" in schema}
+    longest["cursor"] = "a" * users["cursor"]["maxLength"]
+    answer = web.read("/api/v1/admin/users", superuser(web)["token"], **longest)
+    assert answer.codes == [("group", "unknown_group")]
