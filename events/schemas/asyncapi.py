@@ -33,7 +33,12 @@ all else is in headers.
 - An event may arrive more than once: `ce_id` is the same each time, so take each id once.
 - `ce_dataschema` ends in the version of the data. Within one version only optional members are added: \
 ignore those that you do not know. A change that breaks readers takes the next version.
-- Members marked `x-personal` are null once the person is erased."""
+- Members marked `x-personal` are null once the person is erased.
+- No record is without a value: that something is gone is an event, too. Topics forget by their retention."""
+
+_RELAYED = "By the relay, out of the outbox, in the order of each key."
+_HANDLED = "By the consumer group; each handler of the event gets it."
+_GIVEN_UP = "By the relay, for the consumer group that gave it up. Nothing here reads it again."
 
 _DEAD_KEY = {"type": "string", "description": "The record's own, or the event's id where it had none that is text."}
 
@@ -95,16 +100,18 @@ def _channels(topic: _Topic) -> Iterator[tuple[str, Json]]:
 
 def _operations(topic: _Topic) -> Iterator[tuple[str, Json]]:
     if topic.sent:
-        yield f"send_{topic.key}", _operation("send", topic.key, [event.type for event in topic.sent])
+        yield f"send_{topic.key}", _operation("send", topic.key, [event.type for event in topic.sent], _RELAYED)
     if topic.received:
-        yield f"receive_{topic.key}", _operation("receive", topic.key, [event.type for event in topic.received])
+        received = [event.type for event in topic.received]
+        yield f"receive_{topic.key}", _operation("receive", topic.key, received, _HANDLED)
         dead = topic.key + DEAD_LETTERS
-        yield f"send_{dead}", _operation("send", dead, [DEAD_LETTER])
+        yield f"send_{dead}", _operation("send", dead, [DEAD_LETTER], _GIVEN_UP)
 
 
-def _operation(action: str, channel: str, messages: list[str]) -> Json:
+def _operation(action: str, channel: str, messages: list[str], summary: str) -> Json:
     return {
         "action": action,
+        "summary": summary,
         "channel": {"$ref": f"#/channels/{channel}"},
         "messages": [{"$ref": f"#/channels/{channel}/messages/{name}"} for name in messages],
     }

@@ -142,6 +142,9 @@ def test_a_record_that_is_otherwise_would_be_seen(story: Story) -> None:
     assert wrong_record("user_events", key, raw.headers[1:], value) != []
     assert wrong_record("user_events", key, (*raw.headers, raw.headers[0]), value) != []
     assert wrong_record("user_events", key, raw.headers, b"{}") != []
+    assert wrong_record("user_events", b"another", raw.headers, value) == ["the key is not ce_subject"]
+    broken = json.dumps(json.loads(value) | {"user_id": "nobody"}).encode()
+    assert wrong_record("user_events", key, raw.headers, broken) == ["'nobody' is not a 'uuid'"]
 
 
 def test_each_handler_of_the_table_was_called_for_its_event(story: Story) -> None:

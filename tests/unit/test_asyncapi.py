@@ -3,7 +3,7 @@
 import json
 import re
 from datetime import UTC, datetime
-from functools import reduce
+from functools import partial, reduce
 from operator import getitem
 from pathlib import Path
 from typing import Any, ClassVar, get_type_hints
@@ -25,7 +25,7 @@ from events.models import OutboxRecord
 from events.outbox.store import decode_headers
 from events.routing import Routes, event_classes, on, unhandled
 from events.schemas.asyncapi import document
-from tests.asyncapi import WRITTEN, wrong
+from tests.asyncapi import FORMATS, WRITTEN, wrong, wrong_record
 
 ROOT = Path(__file__).parents[2]
 SPECIFICATION = json.loads((ROOT / "tests/unit/asyncapi-spec/asyncapi-3.0.0.json").read_text("utf-8"))
@@ -67,6 +67,17 @@ def test_every_reference_leads_somewhere() -> None:
     assert all(at(reference) for reference in found)
 
 
+def formats(value: Any) -> set[str]:
+    if isinstance(value, dict):
+        return {name for name in (value.get("format"),) if isinstance(name, str)}.union(*map(formats, value.values()))
+    return set().union(*map(formats, value)) if isinstance(value, list) else set()
+
+
+def test_every_format_that_it_names_is_looked_at() -> None:
+    assert formats(WRITTEN) == {"uuid", "date-time", "uri-reference"}
+    assert formats(WRITTEN) <= FORMATS.checkers.keys()
+
+
 def test_every_topic_is_a_channel_under_the_name_it_has_by_default_beside_its_dead_letters() -> None:
     example = (ROOT / ".env.example").read_text()
     names = {key.lower(): name for key, name in re.findall(r"^#?KAFKA_TOPIC_(\w+)=(.+)$", example, flags=re.MULTILINE)}
@@ -94,10 +105,9 @@ def envelope_of(event: Event, actor: Actor | None) -> Envelope:
 
 def instances(event: type[Event]) -> st.SearchStrategy[Event]:
     moments = st.datetimes(min_value=datetime(1970, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - the zone is beside it
+    of = {Instant: moments, Instant | None: st.none() | moments}
     hints = {name: get_type_hints(event, include_extras=True)[name] for name in event.__struct_fields__}
-    return st.builds(
-        event, **{name: moments if hint == Instant else st.from_type(hint) for name, hint in hints.items()}
-    )
+    return st.builds(event, **{name: of.get(hint, st.from_type(hint)) for name, hint in hints.items()})
 
 
 ACTORS = st.sampled_from([None, Actor("system"), Actor("staff", "7")])
@@ -130,6 +140,9 @@ SEALED = {name: value.decode() for name, value in envelope_of(SIGN_IN, None).hea
         {"ce_id": "6ba7b810-9dad-41d1-80b4-00c04fd430c8"},
         {"ce_dataschema": "https://users.example/schemas/user.logged_in/2"},
         {"ce_time": "2026-01-31T12:00:00+01:00"},
+        {"ce_time": "yesterday, Z"},
+        {"ce_time": "2026-02-30T12:00:00Z"},
+        {"ce_source": "https://users.example/ "},
         {"traceparent": "none"},
         {"content-type": "text/plain"},
         {"ce_subject": ""},
@@ -162,10 +175,13 @@ def test_a_dead_letter_is_copied_as_the_document_says(value: bytes) -> None:
     copy_to_topic(letter, group="usercenter")
 
     stored = OutboxRecord.objects.get(topic="user.events.dlq")
-    headers = {name: text.decode() for name, text in decode_headers(bytes(stored.headers)) if name.startswith("dlq_")}
-    assert wrong(headers, "dead-letter", "headers") == []
-    assert headers.keys() <= WRITTEN["components"]["messages"]["dead-letter"]["headers"]["properties"].keys()
-    assert ("dlq_stub" in headers) is (len(value) > 1)
+    headers = decode_headers(bytes(stored.headers))
+    copy = partial(wrong_record, "user_events.dlq", stored.key.encode())
+    assert copy(headers, bytes(stored.value)) == []
+    assert copy((*headers, ("x-more", b"1")), b"") == ["header x-more is not told"]
+    assert copy((*headers, headers[-1]), b"") != []
+    assert copy([one for one in headers if one[0] != "dlq_offset"], b"") == ["'dlq_offset' is a required property"]
+    assert ("dlq_stub" in dict(headers)) is (len(value) > 1)
 
 
 class Silent(Event, frozen=True, kw_only=True):
