@@ -14,11 +14,14 @@ from tests.integration.raw_records import Raw
 pytestmark = pytest.mark.usefixtures("effects")
 
 
-def unknown(count: int) -> list[Record]:
-    """Of a type that this version does not know."""
+def of_type(name: str, n: int) -> Record:
+    """The n-th record, of a type that this version does not know."""
     known = raw(1)
-    newer = Raw(known.key, known.value, tuple({**dict(known.headers), "ce_type": b"test.newer"}.items()))
-    return [record(newer, n) for n in range(count)]
+    return record(Raw(known.key, known.value, tuple({**dict(known.headers), "ce_type": name.encode()}.items())), n)
+
+
+def unknown(count: int) -> list[Record]:
+    return [of_type("test.newer", n) for n in range(count)]
 
 
 def lines(caplog: pytest.LogCaptureFixture, beginning: str) -> list[logging.LogRecord]:
@@ -32,6 +35,17 @@ def test_a_few_unknown_types_have_a_line_each_and_many_have_one_together(caplog:
     caplog.clear()
     handle(unknown(21))
     assert [line.__dict__["records"] for line in lines(caplog, "unknown type")] == [21]
+
+
+def test_types_that_nobody_knows_are_one_series_together() -> None:
+    def series() -> set[tuple[str, ...]]:
+        return {(one.name, *one.labels.values()) for metric in REGISTRY.collect() for one in metric.samples}
+
+    handle(unknown(1))
+    before = series()
+    handle([of_type(f"test.newer-{n}", n) for n in range(100)])
+
+    assert series() == before
 
 
 def handled_after(topic: str) -> tuple[float, float]:

@@ -85,3 +85,5 @@ def test_who_is_not_the_broker_hears_no_password(tmp_path: Path) -> None:
     assert all(said for said in heard)
     assert USER.encode() not in b"".join(map(b"".join, heard))
     assert not any(b"".join(said) for said in heard[:2])
+    # What is said in the clear is a greeting that offers TLS 1.3 and 1.2 alone (RFC 8446, 4.2.1).
+    assert bytes.fromhex("002b 0005 04 0304 0303") in b"".join(heard[2])
