@@ -21,7 +21,12 @@ from devstack.places import CHECKOUT
 LIMIT_S = 30.0
 _LOOK_EVERY_S = 0.05
 _WRITER = "import django; django.setup(); from tests.faults import writer; writer.main()"
-_IMPATIENT = "import manage; from events.outbox import shards; shards._LOOKS_MOST = 20; manage.main()"
+_IMPATIENT = """
+import manage
+from events.outbox import shards
+shards._STUCK_AFTER_S, shards._LOOKS_MOST = 5.0, 20
+manage.main()
+"""
 _NEWEST = 2**63 - 1
 _COUNT = "select count(*) from events_outbox where"
 
@@ -119,7 +124,7 @@ class Fleet:
         return self._start("relay", argv, environ)
 
     def impatient_relay(self, **environ: str) -> Process:
-        """One that ends itself after a hang of 15 s, not 40."""
+        """One that gives up its shards after a hang of 5 s, not 10, and ends itself after 10 s, not 40."""
         return self._start("relay", [sys.executable, "-c", _IMPATIENT, "relay_outbox", "--port", "0"], environ)
 
     def consumer(self, program: str, *arguments: str, **environ: str) -> Process:

@@ -86,37 +86,6 @@ def test_probes_answer_and_metrics_count(own_topics: Topics) -> None:
         wait_for(lambda: counted in relay.get("/metrics"))
 
 
-ALL, HALF, NONE = '"shards": 64', '"shards": 32', '"shards": 0'
-
-
-def test_two_relays_share_and_one_takes_over_from_a_killed_one(own_topics: Topics) -> None:
-    with relay_process() as first:
-        wait_for(lambda: first.has_said(ALL))
-        with relay_process() as second:
-            wait_for(lambda: second.has_said(HALF))
-            expected = backlog(keys=20, of_each=60)
-            wait_for(lambda: published() > 0)
-            first.signal(signal.SIGKILL)
-            wait_for(lambda: second.has_said(ALL), within_s=3)
-            wait_for(lambda: pending() == 0)
-    assert first_arrivals(all_records(own_topics.user_events)) == expected
-
-
-def test_a_paused_relay_loses_its_shards_and_breaks_no_order_when_it_wakes(own_topics: Topics) -> None:
-    with relay_process() as first:
-        wait_for(lambda: first.has_said(ALL))
-        with relay_process() as second:
-            wait_for(lambda: second.has_said(HALF))
-            expected = backlog(keys=20, of_each=60)
-            wait_for(lambda: published() > 0)
-            first.signal(signal.SIGSTOP)
-            wait_for(lambda: second.has_said(ALL), within_s=10)
-            first.signal(signal.SIGCONT)
-            wait_for(lambda: first.has_said(NONE))
-            wait_for(lambda: pending() == 0)
-    assert first_arrivals(all_records(own_topics.user_events)) == expected
-
-
 def test_drain_ends_when_nothing_is_pending_and_a_relay_takes_no_more_shards_than_it_may(own_topics: Topics) -> None:
     expected = backlog(keys=30, of_each=20)
     with relay_process("--drain", "--shards", "16", "--batch-size", "7") as few, relay_process("--drain") as others:
