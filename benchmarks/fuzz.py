@@ -18,7 +18,7 @@ from tests.acceptance.contract import SETTINGS, Asked, ask
 
 _EXAMPLES, _EXAMPLES_QUICK = 80, 8
 _CHIEF = ("chief", "CANARY-pw-4711")
-_CLASSES = ("2", "4", "5")
+_ALL_AND_CLASSES = ("", "2", "4", "5")
 
 
 def main(arguments: list[str]) -> int:
@@ -56,11 +56,11 @@ def _make_chief(here: Ground) -> None:
 
 def _report(found: Asked, *, seed: int, examples: int) -> Report:
     operations = sorted(found.operations)
-    rows = [(operation, *(found.count(operation, first) for first in _CLASSES)) for operation in operations]
+    rows = [(operation, *(found.count(operation, first) for first in _ALL_AND_CLASSES)) for operation in operations]
     codes = sorted({code for *_, code in found.answers if code})
     return Report(
         title="Fuzzing",
-        columns=("operation", "2xx", "4xx", "5xx"),
+        columns=("operation", "requests", "2xx", "4xx", "5xx"),
         rows=rows,
         figures={
             "requests": sum(found.answers.values()),
