@@ -13,6 +13,7 @@ from django.db import connection
 from devstack import Stack
 from tests.acceptance.mailing import Mailing, mailing_of
 from tests.acceptance.serving import serving
+from tests.acceptance.trying import People, people_in
 from tests.acceptance.web import Call, Web
 from tests.tables import empty_the_written
 
@@ -48,6 +49,12 @@ def web(web_for_all: Web) -> Web:
     """The one web process; its database may have been away in the test before."""
     web_for_all.wait_until_all_serve(Call("GET", "/readyz"))
     return web_for_all
+
+
+@pytest.fixture(scope="module")
+def people(web: Web) -> People:
+    """Who asks hostile things."""
+    return people_in(web)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 """The operations as docs/openapi.json describes them, so that a new one is tried by itself, and its say on answers."""
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,10 +8,9 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from devstack.places import CHECKOUT
 from tests.acceptance.web import Answer
+from tests.openapi import WRITTEN, resolved
 
-WRITTEN: Any = json.loads((CHECKOUT / "docs/openapi.json").read_text())
 PROBLEM = "application/problem+json"
 FAILED = 400
 _URI_PATH = re.compile(r"/(?!/)(?:[\w.~!$&'()*+,;=:@/-]|%[0-9A-F]{2})*", re.ASCII)
@@ -99,14 +97,6 @@ def problem_misfits(answer: Answer, described: Any = None) -> list[str]:
     if problem["request_id"] != answer.headers["X-Request-ID"] or problem["status"] != answer.status:
         wrong.append(f"another request_id or status: {problem}")
     return wrong
-
-
-def resolved(found: Any) -> Any:
-    """What a reference refers to."""
-    if "$ref" not in found:
-        return found
-    _, kind, name = found["$ref"].removeprefix("#/").split("/")
-    return WRITTEN["components"][kind][name]
 
 
 def whole(found: Any) -> Any:

@@ -3,17 +3,16 @@
 What a plain user reaches by an id is read from the description of the API; the administration's paths are S28's.
 """
 
-import json
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from devstack.places import CHECKOUT
 from tests.acceptance.web import Answer, Web, bearer
+from tests.openapi import WRITTEN
 
 METHODS = ("get", "post", "patch", "delete")
-PATHS: dict[str, Any] = json.loads((CHECKOUT / "docs/openapi.json").read_text())["paths"]
+PATHS: dict[str, Any] = WRITTEN["paths"]
 OF_USERS = [path for path in PATHS if path.startswith("/api/v1/") and not path.startswith("/api/v1/admin/")]
 # What users see of each other.
 PROFILE = "/api/v1/users/{user_id}/profile"

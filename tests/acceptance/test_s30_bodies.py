@@ -9,12 +9,10 @@ from typing import Any
 import pytest
 
 from tests.acceptance.described import Operation, operations_where
-from tests.acceptance.trying import People, Trial, Try, people_in
+from tests.acceptance.trying import INVALID, MALFORMED, UNKNOWN, People, Trial, Try
 from tests.acceptance.web import LOGIN, PASSWORD, Web
 
-UNKNOWN = b'{"hostile": 1}'
-TOO_LARGE, MALFORMED = (413, "payload-too-large"), (400, "malformed-request")
-NO_FORM, INVALID = (415, "unsupported-media-type"), (400, "validation-error")
+TOO_LARGE, NO_FORM = (413, "payload-too-large"), (415, "unsupported-media-type")
 BODIES: dict[str, tuple[bytes, tuple[int, str]]] = {
     "over 64 KB": (b'{"password": "' + b"x" * 66_000 + b'"}', TOO_LARGE),
     "over 64 KB of blanks": (b" " * 66_000 + b"{}", TOO_LARGE),
@@ -64,12 +62,6 @@ TYPES = [
 ]  # fmt: skip
 CHANGING = operations_where(lambda operation: not operation.is_safe)
 READING = operations_where(lambda operation: operation.is_safe)
-
-
-@pytest.fixture(scope="module")
-def people(web: Web) -> People:
-    """Who asks."""
-    return people_in(web)
 
 
 @pytest.mark.parametrize("operation", CHANGING, ids=str)

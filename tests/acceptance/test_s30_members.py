@@ -10,17 +10,10 @@ from jsonschema import Draft202012Validator
 
 from tests.acceptance.described import FAILED, Operation, operations_where, whole
 from tests.acceptance.hostile import BROKEN, STRANGE_NAMES, WRITTEN_VALUES
-from tests.acceptance.trying import People, Trial, Try, people_in, with_member
+from tests.acceptance.trying import INVALID, MALFORMED, People, Trial, Try, with_member
 from tests.acceptance.web import Web
 
 WITH_A_BODY = operations_where(lambda operation: operation.members)
-INVALID, MALFORMED = (400, "validation-error"), (400, "malformed-request")
-
-
-@pytest.fixture(scope="module")
-def people(web: Web) -> People:
-    """Who asks."""
-    return people_in(web)
 
 
 def tries_of(name: str, schema: Any) -> Iterator[tuple[str, Try]]:

@@ -18,20 +18,14 @@ from tests.acceptance.hostile import (
     ROUNDS,
     STRANGE_QUERIES,
 )
-from tests.acceptance.trying import People, Trial, Try, people_in
+from tests.acceptance.trying import INVALID, MALFORMED, People, Trial, Try
 from tests.acceptance.web import LOGIN, PASSWORD, Web
 
-INVALID, MALFORMED, NOT_FOUND = (400, "validation-error"), (400, "malformed-request"), (404, "not-found")
+NOT_FOUND = (404, "not-found")
 OPERATIONS = operations_where(lambda operation: operation.is_of_the_api)
 WITH_AN_ID = operations_where(lambda operation: operation.parameters("path"))
 # What a parameter of these types is, letter by letter. Any other text may be taken.
 TAKEN = {"integer": r"[1-9][0-9]?|100", "boolean": r"true|false", "date-time": r"\d{4}-\d\d-\d\dT\S+"}
-
-
-@pytest.fixture(scope="module")
-def people(web: Web) -> People:
-    """Who asks."""
-    return people_in(web)
 
 
 def is_refused(schema: Any, sent: str) -> bool:

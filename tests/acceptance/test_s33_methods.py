@@ -7,7 +7,7 @@ import pytest
 
 from tests.acceptance.described import OPERATIONS, Operation, operations_where
 from tests.acceptance.hostile import BY_THE_SERVER
-from tests.acceptance.trying import UNKNOWN, People, Trial, Try, people_in
+from tests.acceptance.trying import INVALID, UNKNOWN, People, Trial, Try
 from tests.acceptance.web import LOGIN, ME, Web, bearer
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW", "PROPFIND"]
@@ -16,13 +16,6 @@ FOR_WHO_IS_SIGNED_IN = operations_where(lambda operation: not operation.is_publi
 FOR_STAFF = operations_where(lambda operation: operation.is_administration)
 FOR_ALL = operations_where(lambda operation: operation.is_public and operation.is_of_the_api)
 NO_TOKEN, FORBIDDEN, OTHER_METHOD = (401, "invalid-token"), (403, "forbidden"), (405, "method-not-allowed")
-INVALID = (400, "validation-error")
-
-
-@pytest.fixture(scope="module")
-def people(web: Web) -> People:
-    """Who asks."""
-    return people_in(web)
 
 
 @pytest.fixture(scope="module")

@@ -46,6 +46,7 @@ OTHER_WAYS = {
 }
 TROUBLE = re.compile(r"Traceback|ERROR|CRITICAL")
 UNKNOWN = b'{"hostile": 1}'
+INVALID, MALFORMED = (400, "validation-error"), (400, "malformed-request")
 
 
 @dataclass(frozen=True)

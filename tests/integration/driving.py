@@ -1,6 +1,5 @@
 """A relay's pipeline driven by hand, turn by turn, and what arrived by it, second copies too."""
 
-import time
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import closing
@@ -13,7 +12,7 @@ from events.models import OutboxRecord
 from events.outbox.pipeline import Pipeline
 from tests.integration.reading import ALL
 from tests.integration.relaying import Noted, all_records, database_url
-from tests.waiting import LIMIT_S
+from tests.waiting import wait_for
 
 _BETWEEN_TURNS_S = 0.01
 
@@ -32,13 +31,13 @@ def turn(pipeline: Pipeline) -> None:
 
 
 def turn_until(pipeline: Pipeline, holds: Callable[[], Any]) -> None:
-    """Turn after turn: these are the work, so they do not become fewer as `wait_for`'s looks do."""
-    deadline = time.monotonic() + LIMIT_S
-    turn(pipeline)
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(_BETWEEN_TURNS_S)
+    """Turn after turn: these are the work, so they become no fewer, as looks do."""
+
+    def turn_and_look() -> Any:
         turn(pipeline)
+        return holds()
+
+    wait_for(turn_and_look, rest_most_s=_BETWEEN_TURNS_S)
 
 
 def create(topic: str) -> None:

@@ -69,13 +69,13 @@ def certificate(folder: Path, *, name: str = "127.0.0.1", days: int = 1) -> Path
     return file
 
 
-def tls(file: Path) -> Callable[[socket.socket], None]:
+def tls(file: Path, hear: Callable[[bytes], None] = lambda said: None) -> Callable[[socket.socket], None]:
     """Shakes hands, hears the client out and hangs up: what Kafka does on a wrong password."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(file)
 
     def greet(client: socket.socket) -> None:
         with context.wrap_socket(client, server_side=True) as secured:
-            secured.recv(1024)
+            hear(secured.recv(65_536))
 
     return greet

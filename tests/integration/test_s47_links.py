@@ -2,7 +2,6 @@
 
 import contextlib
 import socket
-import ssl
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,7 @@ import pytest
 
 from events.conf import EventsSettings
 from events.kafka import Admin, BrokersAway
-from tests.integration.listening import certificate, listening
+from tests.integration.listening import certificate, listening, tls
 
 USER, PASSWORD = "CANARY-ann", "CANARY-pw-4711"
 SASL: dict[str, Any] = {"sasl_mechanism": "SCRAM-SHA-512", "sasl_username": USER, "sasl_password": PASSWORD}
@@ -49,16 +48,15 @@ def test_a_way_that_is_weaker_than_it_looks_is_refused(changes: dict[str, Any], 
 def impostor(heard: list[bytes], file: Path | None) -> Callable[[socket.socket], None]:
     """Notes that somebody came, and what they said; with TLS by this certificate, or without."""
 
+    def in_the_clear(client: socket.socket) -> None:
+        heard.append(client.recv(65_536))
+        client.sendall(b"\0\0\0\4\0\0\0\0")
+
+    answer = tls(file, heard.append) if file else in_the_clear
+
     def greet(client: socket.socket) -> None:
         heard.append(b"")
-        if file is None:
-            heard.append(client.recv(65_536))
-            client.sendall(b"\0\0\0\4\0\0\0\0")
-            return
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(file)
-        with context.wrap_socket(client, server_side=True) as secured:
-            heard.append(secured.recv(65_536))
+        answer(client)
 
     return greet
 

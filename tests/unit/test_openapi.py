@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from drf_spectacular.generators import SchemaGenerator
 from jsonschema import Draft202012Validator, FormatChecker
 
 from accounts.api.problems import KINDS
+from tests.openapi import WRITTEN, resolved
 
 OPERATIONS = 45
 PUBLIC = {
@@ -23,19 +23,10 @@ PUBLIC = {
 }  # fmt: skip
 # Told in words: no operation is asked by a method that it does not have.
 OF_NO_OPERATION = {"method-not-allowed"}
-WRITTEN: Any = json.loads((Path(__file__).parents[2] / "docs/openapi.json").read_text())
 SCHEMAS = WRITTEN["components"]["schemas"]
 CALLS = {
     (method, path): operation for path, methods in WRITTEN["paths"].items() for method, operation in methods.items()
 }
-
-
-def at(found: Any) -> Any:
-    """What a reference refers to."""
-    if "$ref" not in found:
-        return found
-    _, kind, name = found["$ref"].removeprefix("#/").split("/")
-    return WRITTEN["components"][kind][name]
 
 
 def answers(*, errors: bool) -> Iterator[tuple[str, str, Any]]:
@@ -43,7 +34,7 @@ def answers(*, errors: bool) -> Iterator[tuple[str, str, Any]]:
     for (_, path), operation in CALLS.items():
         for status, answer in operation["responses"].items():
             if (status >= "400") is errors:
-                yield path, status, at(answer)
+                yield path, status, resolved(answer)
 
 
 def test_the_committed_description_is_the_codes() -> None:
@@ -91,13 +82,15 @@ def bodies() -> Iterator[tuple[str, Any]]:
         for kind, media in operation.get("requestBody", {}).get("content", {}).items():
             yield f"{method} {path} {kind}", media
         for status, answer in operation["responses"].items():
-            for media in at(answer).get("content", {}).values():
+            for media in resolved(answer).get("content", {}).values():
                 yield f"{method} {path} {status}", media
 
 
 def test_every_body_has_an_example_that_its_schema_allows() -> None:
     for place, media in bodies():
-        shown = [media["example"]] if "example" in media else [at(one)["value"] for one in media["examples"].values()]
+        shown = (
+            [media["example"]] if "example" in media else [resolved(one)["value"] for one in media["examples"].values()]
+        )
         assert shown, place
         for example in shown:
             assert wrong(media["schema"], example) == [], place
@@ -113,7 +106,7 @@ def test_no_body_takes_what_is_not_told() -> None:
     taken = [media["schema"] for place, media in bodies() if place.endswith("json")]
 
     assert taken
-    assert all(at(schema)["additionalProperties"] is False for schema in taken)
+    assert all(resolved(schema)["additionalProperties"] is False for schema in taken)
 
 
 def test_every_success_tells_its_headers() -> None:
