@@ -11,10 +11,7 @@ COPY manage.py ./
 COPY usercenter usercenter
 COPY accounts accounts
 COPY events events
-# DEBUG here alone: collecting files needs settings, and none of theirs stays in the image.
-RUN python -m compileall -q usercenter accounts events \
- && DEBUG=on python manage.py collectstatic --no-input --verbosity 0 \
- && rm -rf logs
+RUN python -m compileall -q usercenter accounts events
 
 FROM python:3.11-slim
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1

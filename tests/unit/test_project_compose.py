@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import shutil
 import stat
 import subprocess
 import sys
@@ -118,6 +119,20 @@ def test_the_dashboard_shows_metrics_that_exist() -> None:
         re.findall(r'(?:Counter|Gauge|Histogram)\(\s*"(kafka_\w+)"', (ROOT / "events/observe.py").read_text())
     )
     assert {name.removesuffix("_bucket") for name in shown} == metrics
+
+
+def test_the_image_builds_from_what_it_copies(tmp_path: Path) -> None:
+    build, _, _ = (ROOT / "Dockerfile").read_text().partition("\nFROM python:3.11-slim\n")
+    for source, target in re.findall(r"^COPY (\S+) (\S+)$", build, flags=re.MULTILINE):
+        copy = shutil.copytree if (ROOT / source).is_dir() else shutil.copy
+        copy(ROOT / source, tmp_path / target)
+    ours = re.findall(r"^RUN (python (?!-m venv).+)$", build, flags=re.MULTILINE)
+    environ = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "DEBUG": "on"}
+    environ |= {"DATABASE_URL": "postgres://nobody@127.0.0.1:1/none"}
+
+    for command in [*ours, "python manage.py check"]:
+        subprocess.run(command, shell=True, cwd=tmp_path, env=environ, check=True, timeout=60)  # noqa: S602 - our own
+    assert list(tmp_path.glob("accounts/__pycache__/*.pyc"))
 
 
 def make_secrets(folder: Path) -> dict[str, bytes]:
