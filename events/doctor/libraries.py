@@ -10,8 +10,8 @@ from events.doctor.finding import Finding
 def findings(settings: EventsSettings) -> Iterator[Finding]:
     """The codec that the settings ask for, and checksums in C: in Python they end at 11,000 records a second."""
     yield library("crc32c")
-    if settings.producer_compression == "snappy":
-        yield library("snappy")
+    if settings.producer_compression in ("snappy", "lz4"):
+        yield library(settings.producer_compression)
 
 
 def library(module: str) -> Finding:
@@ -20,5 +20,5 @@ def library(module: str) -> Finding:
     try:
         import_module(module)
     except ImportError as error:
-        return Finding(subject, str(error), "pip install 'kafka-python[snappy,crc32c]'")
+        return Finding(subject, str(error), "pip install 'kafka-python[snappy,lz4,crc32c]'")
     return Finding(subject, "present")

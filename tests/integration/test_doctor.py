@@ -276,5 +276,5 @@ def test_a_library_that_is_missing_is_told() -> None:
     finding = library("no_such_codec")
     assert (finding.found, finding.remedy) == (
         "No module named 'no_such_codec'",
-        "pip install 'kafka-python[snappy,crc32c]'",
+        "pip install 'kafka-python[snappy,lz4,crc32c]'",
     )

@@ -5,6 +5,7 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import lz4.frame  # type: ignore[import-untyped]  # ships no types
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -100,7 +101,7 @@ RECORDS = st.tuples(
 @settings(max_examples=50)
 @given(
     batches=st.lists(
-        st.tuples(st.lists(RECORDS, min_size=1, max_size=4), st.sampled_from([NONE, GZIP, SNAPPY])), max_size=3
+        st.tuples(st.lists(RECORDS, min_size=1, max_size=4), st.sampled_from([NONE, GZIP, SNAPPY, LZ4])), max_size=3
     ),
     start=st.integers(0, 5),
 )
@@ -120,8 +121,9 @@ def test_whatever_the_producer_wrote_is_read_as_the_client_reads_it(batches: lis
 
 
 def bomb(codec: int) -> bytes:
-    if codec == GZIP:
-        return gzip.compress(b"\0" * (UNPACKED_BYTES_MOST + 1), 1)
+    if codec in (GZIP, LZ4):
+        pack = gzip.compress if codec == GZIP else lz4.frame.compress
+        return bytes(pack(b"\0" * (UNPACKED_BYTES_MOST + 1), 1))
     return b"\xff\xff\xff\xff\x0f" + b"\0" * 100  # it says 4 GB
 
 
@@ -138,6 +140,8 @@ WHOLE = {
     "snappy backwards": (around(XERIAL + b"\xff\xff\xff\xfc" * 9, attributes=SNAPPY), PACKED),
     "snappy of no bytes": (around(XERIAL + b"\0\0\0\0" * 200_000, attributes=SNAPPY), PACKED),
     "gzip bomb": (around(bomb(GZIP), attributes=GZIP), "too-large: record batch, size"),
+    "lz4 bomb": (around(bomb(LZ4), attributes=LZ4), "too-large: record batch, size"),
+    "half an lz4": (around(lz4.frame.compress(one())[:-9], attributes=LZ4), PACKED),
     "snappy bomb": (around(bomb(SNAPPY), attributes=SNAPPY), "too-large: record batch, size"),
     "snappy bomb in blocks": (
         around(XERIAL + (b"\0\0\0\5\xff\xff\xff\x0f\0") * 3, attributes=SNAPPY),
