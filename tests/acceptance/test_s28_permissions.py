@@ -152,14 +152,19 @@ def test_nobody_is_not_found_by_whoever_may_ask(web: Web, admin: dict[str, Any],
 
 
 @pytest.mark.parametrize("operation", ACTS, ids=named)
-def test_nobody_acts_on_themselves_or_on_a_superuser(
+def test_nobody_acts_on_themselves_or_on_who_may_do_more(
     web: Web, admin: dict[str, Any], operation: tuple[str, str]
 ) -> None:
-    root = superuser(web)
+    root, other, member = superuser(web), staff(web, "add_group"), staff(web)
+    permitted = "select id, (select id from auth_permission where codename = 'add_group') from auth_group"
+    of_group = f"insert into auth_group_permissions (group_id, permission_id) {permitted} where name = %s"
+    web.sql(of_group, group(web, member["user"]["id"]))
     before = everything(web)
 
     assert run(web, operation, admin["user"]["id"], admin).told == FORBIDDEN
     assert run(web, operation, root["user"]["id"], admin).told == FORBIDDEN
+    assert run(web, operation, other["user"]["id"], admin).told == FORBIDDEN
+    assert run(web, operation, member["user"]["id"], admin).told == FORBIDDEN
     assert run(web, operation, root["user"]["id"], root).told == FORBIDDEN
     assert everything(web) == before
 

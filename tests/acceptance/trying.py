@@ -23,14 +23,14 @@ from tests.acceptance.undoing import Undo
 from tests.acceptance.web import PASSWORD, TIMEOUT_S, Answer, Web, superuser
 
 Headers = Sequence[tuple[str, str | None]]
-# The sum of all that requests change; not what counts tries, nor when a session was last used, nor whether a link is
-# spent, since a worker beside them renews those.
+# The sum of all that requests change; not what counts tries, nor when a session was last used, nor the links that a
+# worker makes and renews beside them.
 STATE = """
 select (select (count(*), sum(hashtext(one::text))) from accounts_user as one)::text,
     (select (count(*), sum(hashtext(one::text))) from accounts_usersettings as one)::text,
     (select (count(*), count(ended_at), sum(hashtext((auth_time, expires_at)::text))) from accounts_session)::text,
     (select (count(*), count(used_at)) from accounts_refreshtoken)::text,
-    (select count(*) from accounts_link), (select count(*) from accounts_user_groups),
+    (select count(*) from accounts_link where purpose = 'undo_email'), (select count(*) from accounts_user_groups),
     (select count(*) from events_outbox), (select count(*) from accounts_outsidecall),
     (select count(*) from accounts_pendingregistration)
 """
