@@ -106,7 +106,7 @@ NEXT_TESTS := tests/unit \
   login_handlers mail_kinds outbox_operations outbox_retention profile_handler publish user_triggers users_command warnings,\
   tests/integration/test_$(name).py)
 
-test-next: ## Run the suite on the newest Django, where a Python >= 3.12 is found
+test-next: ## Run what Django has a part in on the newest Django, where a Python >= 3.12 is found
 	@python="$$($(find_next_python))"; \
 	if [ -z "$$python" ]; then echo "test-next was not run: no Python 3.12 or newer on PATH or under ~/.pyenv/versions"; exit 0; fi; \
 	$(MAKE) --no-print-directory .venv-next/installed NEXT_PYTHON="$$python" && .venv-next/bin/python -m pytest $(SPREAD) $(NEXT_TESTS) $(ARGS)

@@ -1,8 +1,8 @@
 """Forget a person: clear the row of a deleted user, and every personal member that is held about them.
 
 Called by `handlers.cleanup` in the consumer's transaction, and by house-keeping (`usercenter.tasks`) for what that has
-missed. What is kept says when something happened to an id, and
-nobody can tell any more whose it was; both names can be registered again. Topics forget by their retention.
+missed. What is kept says when something happened to an id, and nobody can tell any more whose it was; both names can be
+registered again. Topics forget by their retention.
 """
 
 from collections.abc import Iterator

@@ -1,6 +1,7 @@
 """Celery's way into `accounts.outside` and the services: each task is told an id at most, and reads the row.
 
-So a message that is lost, doubled or late does no harm. `outside.queue` sends the first; beat the second.
+So a message that is lost, doubled or late does no harm. `outside.queue` sends those of one row right after its commit,
+beat the sweeps.
 """
 
 from uuid import UUID

@@ -1,7 +1,7 @@
 """All settings, read from the environment or `.env`; each is listed in `.env.example`.
 
-The only file that reads the environment. What is wrong is gathered here and told by `start.refuse_if_wrong`,
-which every process calls first.
+What has no setting is not read from the environment, but for a command's own answers (DJANGO_SUPERUSER_…). What is
+wrong is gathered here and told by `start.refuse_if_wrong`, which every process calls first.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""DELETE /users/me and POST /users/restore. On to `services.lifecycle`."""
+"""POST /users/restore, and what anyone who leaves is answered. On to `services.lifecycle`."""
 
 from collections.abc import Mapping
 from datetime import datetime

@@ -1,7 +1,7 @@
 """Who may administer users: staff who have the Django permission that each method of a view names.
 
-What holds whoever has the permission (nobody acts on themselves, on a superuser, or grants what they lack) is
-`services.staff`'s.
+What holds whoever has the permission (staff acts neither on itself nor on who may do more, and grants nothing that it
+lacks) is `services.staff`'s.
 """
 
 from collections.abc import Mapping

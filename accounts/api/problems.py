@@ -48,7 +48,7 @@ KINDS = {
         Kind("invalid-link", 400, "The link is not valid", "It was used, has expired, or a newer one was sent."),
         Kind("invalid-credentials", 401, "Wrong name or password", "No account has this name and password."),
         Kind("invalid-token", 401, "The access token is not valid", "Sign in to get a new one."),
-        Kind("token-expired", 401, "The access token has expired", "Sign in to get a new one."),
+        Kind("token-expired", 401, "The access token has expired", "Refresh the session to get a new one, or sign in."),
         Kind("session-revoked", 401, "The session has ended", "Sign in again."),
         Kind("refresh-token-reused", 401, "The refresh token was used before", "The session has ended. Sign in again."),
         Kind("forbidden", 403, "Not allowed"),

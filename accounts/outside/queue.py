@@ -1,7 +1,7 @@
 """Telling a worker of a row right after the commit: best effort, since the sweep finds what gets lost here.
 
-Called by `notices` in the process that committed, which may be the consumer or a web request: neither may wait for
-a queue that is away.
+Called by `notices` and `services.registration` in the process that committed, which may be the consumer or a web
+request: neither may wait for a queue that is away.
 """
 
 import time

@@ -1,7 +1,8 @@
 """An e-mail address is shown to be the user's, or becomes another: by the link that was mailed there.
 
-Called by `api.addresses`. The first link comes with the welcome mail. Whoever reads the mail of the address that was
-given up can have it back for some days: an open session may be a thief's.
+Called by `api.addresses`, and by `administration` for what staff changes. The first link comes with the welcome mail.
+Whoever reads the mail of the address that was given up can have it back for some days: an open session may be a
+thief's.
 """
 
 from datetime import datetime

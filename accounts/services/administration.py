@@ -1,7 +1,7 @@
 """What staff is told and changes of a user, beside the status (`lifecycle`) and the sessions (`sessions`).
 
-Called by `api.administration`, the admin and the `users` command. `by` is who acts: `staff` has the rules. Nobody sets
-or sees another's password: a link is mailed.
+Called by `api.administration`, `api.administration_lifecycle`, the admin and the `users` command. `by` is who acts:
+`staff` has the rules. Nobody sets or sees another's password: a link is mailed.
 """
 
 from collections.abc import Collection, Mapping, Sequence

@@ -1,6 +1,6 @@
 """A user becomes another than before: what differs is saved and published, once; nothing where nothing does.
 
-Used by `profile`, `addresses` and `administration`, in their transactions, on a user who is locked.
+Used by the services beside it, in their transactions, on a user who is locked.
 """
 
 from collections.abc import Collection, Mapping

@@ -1,7 +1,8 @@
 """An account is barred, let in again, deleted after a grace, restored, or deleted at once.
 
-Called by `api.lifecycle`, `api.administration`, the admin and the `users` command; `tasks` ends what is due. Each move
-ends all access in its transaction; `routes` says who is told, and who clears up after a deletion.
+Called by `api.profile`, `api.lifecycle`, `api.administration_lifecycle`, the admin and the `users` command; `tasks`
+ends what is due. Each move ends all access in its transaction; `routes` says who is told, and who clears up after a
+deletion.
 """
 
 from collections.abc import Sequence

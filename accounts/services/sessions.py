@@ -1,7 +1,7 @@
 """Sessions go on and end: refresh, logout, one of them, all others.
 
-Called by `api.sessions` and, for what staff ends of others, `api.administration_sessions`. Ending a session's row ends
-its refresh tokens and its access tokens in the same moment.
+Called by `api.sessions`, by the admin's sign-out (`admin_sign_in`) and, for what staff ends of others,
+`api.administration_sessions`. Ending a session's row ends its refresh tokens and its access tokens in the same moment.
 """
 
 from dataclasses import dataclass

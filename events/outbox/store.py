@@ -1,7 +1,7 @@
 """Every statement on the outbox table, but for operators' (`operator_store`); no other file has one.
 
 `publish` inserts, in the caller's transaction. The rest runs in the relay's own sessions: `reader` asks for what is
-newly visible, `marker` marks what Kafka acknowledged, `relay` postpones what the broker refuses and buries what it
+newly visible, `marker` marks what Kafka acknowledged, `pipeline` postpones what the broker refuses and buries what it
 refused too often. Why the reading statement is as it is: docs/decisions/reader.md.
 """
 
