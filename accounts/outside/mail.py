@@ -57,7 +57,11 @@ NOTICES = {
         Link.Purpose.INVITE,
         not_for=lambda user: not user.is_active or user.has_usable_password(),
     ),
-    "verify": Notice("Is this your e-mail address?", Link.Purpose.VERIFY, not_for=lambda user: user.email_verified),
+    "verify": Notice(
+        "Is this your e-mail address?",
+        Link.Purpose.VERIFY,
+        not_for=lambda user: user.email_verified or not user.is_active,
+    ),
     "reset": Notice("Set a new password", Link.Purpose.RESET, not_for=lambda user: not user.is_active),
     "password_changed": Notice("Your password was changed"),
     "security_alert": Notice("Please look at your account"),
@@ -71,6 +75,7 @@ NOTICES = {
     ),
     "email_change_asked": Notice("Your e-mail address is about to change"),
     "email_changed": Notice("Your e-mail address was changed", Link.Purpose.UNDO_EMAIL),
+    "email_given_up": Notice("Your e-mail address was changed"),
     "suspended": Notice("Your account was suspended"),
     "reactivated": Notice("Your account is active again", optional=True),
     "pending_deletion": Notice(

@@ -6,7 +6,7 @@ thief's.
 """
 
 from datetime import datetime
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from accounts import links
 from accounts.conf import AccountsSettings
@@ -69,15 +69,12 @@ def undo_change(*, token: str, client: Client, now: datetime) -> None:
 
 
 def give_up(user: User, *, now: datetime) -> None:
-    """Before the locked user gets another address: the present one hears of it, and can undo it."""
-    former = EmailAddress(user.email, user.email_canonical)
-    links.void_all(user, but_for=links.OUTLIVING)
-    call_id = notices.request(
-        kind="email_changed", user_id=user.pk, key=f"email_changed/{uuid4()}", facts={"at": told_time(now)},
-        email=former.text,
-    )  # fmt: skip
-    if call_id:
-        links.hold(former, user, call_id=call_id, now=now)
+    """Before staff gives the locked user another address: the present one hears of it.
+
+    No mailed link undoes what staff does, nor what was done before: where the account was a thief's, so is the mailbox.
+    """
+    links.void_all(user)
+    _tell_former(user, "email_given_up", now)
 
 
 def owe_way_back(user: User) -> None:
@@ -96,7 +93,13 @@ def _verify(link: Found, now: datetime) -> None:
 @in_transaction
 def _confirm(link: Found, client: Client, now: datetime) -> None:
     user = links.use(link)
-    give_up(user, now=now)
+    links.void_all(user, but_for=links.OUTLIVING)
+    is_back = links.void_undos_since(user, parse_email(link.email))
+    # What nobody has shown to be theirs may be a stranger's, and a thief's is what is left for an address of before.
+    is_held = user.email_verified and not is_back
+    call_id = _tell_former(user, "email_changed" if is_held else "email_given_up", now)
+    if call_id and is_held:
+        links.hold(EmailAddress(user.email, user.email_canonical), user, call_id=call_id, now=now)
     security_log.note(SecurityRecord.Kind.EMAIL_CHANGED, user.pk, now=now, client=client)
     _set(user, link, now)
 
@@ -104,13 +107,19 @@ def _confirm(link: Found, client: Client, now: datetime) -> None:
 @in_transaction
 def _undo(link: Found, client: Client, now: datetime) -> None:
     user = links.use(link)
-    links.void_later_undos(user, link)
+    links.void_undos_since(user, parse_email(link.email))
     links.void_all(user, but_for=[Link.Purpose.UNDO_EMAIL])
     Session.objects.filter(user=user).end(now=now)
     if user.status == User.Status.PENDING_DELETION:
         owe_way_back(user)
     security_log.note(SecurityRecord.Kind.EMAIL_CHANGE_UNDONE, user.pk, now=now, client=client)
     _set(user, link, now)
+
+
+def _tell_former(user: User, kind: str, now: datetime) -> UUID | None:
+    """Owe a mail to the address that the user has yet."""
+    facts = {"at": told_time(now)}
+    return notices.request(kind=kind, user_id=user.pk, key=f"{kind}/{uuid4()}", facts=facts, email=user.email)
 
 
 def _set(user: User, link: Found, now: datetime) -> None:

@@ -105,5 +105,7 @@ def _readdress(user: User, by: User | None, now: datetime) -> None:
         # A link that verifies would be no use before the account is restored.
         addresses.owe_way_back(user)
     else:
-        notices.request(kind="verify", user_id=user.pk, key=f"verify/{uuid4()}", facts={})
+        # Who was invited to another mailbox has no password yet.
+        kind = "verify" if user.has_usable_password() else "invited"
+        notices.request(kind=kind, user_id=user.pk, key=f"{kind}/{uuid4()}", facts={})
     security_log.note_staff(SecurityRecord.Kind.EMAIL_CHANGED, user.pk, by=by, now=now)

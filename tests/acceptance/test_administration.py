@@ -148,14 +148,17 @@ def test_a_change_is_published_once_and_raises_the_version(web: Web, admin: dict
     assert event["changes"] == changed
 
 
+@pytest.mark.parametrize(("password", "kind"), [("x", "verify"), ("!", "invited")], ids=["has a password", "invited"])
 def test_another_address_is_to_be_verified_and_the_former_one_is_told(
-    web: Web, admin: dict[str, Any], somebody: str
+    web: Web, admin: dict[str, Any], somebody: str, password: str, kind: str
 ) -> None:
+    web.unguarded("update accounts_user set password = %s where id = %s", password, somebody)
+
     answer = change(web, admin, somebody, {"email": f"new-{somebody}@example.com"})
 
     assert (answer.json["email"], answer.json["email_verified"]) == (f"new-{somebody}@example.com", False)
     owed = web.sql("select kind from accounts_outsidecall where user_id = %s order by kind", somebody)
-    assert owed == [("email_changed",), ("verify",)]
+    assert owed == [("email_given_up",), (kind,)]
 
 
 @pytest.mark.parametrize(

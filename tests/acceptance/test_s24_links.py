@@ -48,9 +48,10 @@ LinkFor = Callable[[Purpose], str]
 
 
 def test_a_verification_is_kept_and_published(web: Web, opened: Opened, link_for: LinkFor) -> None:
-    user = opened["user"]
+    token = link_for(PURPOSES["verify"])
+    user = web.me(opened["token"]).json
 
-    answer = use(web, PURPOSES["verify"], link_for(PURPOSES["verify"]))
+    answer = use(web, PURPOSES["verify"], token)
 
     assert (answer.status, answer.body) == (204, b"")
     now = web.me(opened["token"]).json

@@ -103,7 +103,7 @@ def test_the_switch_is_published_and_told_with_a_way_back(web: Web, mailing: Mai
     shown = {name: now[name] for name in ("email", "email_verified", "version")}
     assert shown == {"email": address, "email_verified": True, "version": 2}
     [event] = web.published(owner.id, "user.updated")
-    assert (event["version"], event["changes"]) == (2, {"email": address, "email_verified": True})
+    assert (event["version"], event["changes"]) == (2, {"email": address})
     [told] = mailing.told(owner.address, CHANGED)
     assert token_in(told)
     assert address not in text_of(told)
@@ -115,6 +115,17 @@ def test_the_switch_is_published_and_told_with_a_way_back(web: Web, mailing: Mai
     assert mailing.told(address, "Set a new password")
     mailing.wait_until_idle(web)
     assert "Set a new password" not in subjects_to(mailing, owner.address)
+
+
+def test_an_address_that_nobody_has_shown_to_be_theirs_gets_no_way_in(web: Web, mailing: Mailing, owner: Owner) -> None:
+    """Typed by mistake, it is a stranger's."""
+    web.unguarded("update accounts_user set email_verified = false where id = %s", owner.id)
+    owner.moves_to(another_address())
+
+    [told] = mailing.told(owner.address, CHANGED)
+    assert "#token=" not in text_of(told)
+    stranger = {"username": f"x{owner.opened['user']['username']}", "email": owner.address, "password": PASSWORD}
+    assert web.call("POST", REGISTER, stranger).status == 201
 
 
 def test_what_is_no_address_or_ones_own_is_not_mailed_to(web: Web, owner: Owner) -> None:

@@ -5,9 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 
-from tests.acceptance.linking import CONFIRM_EMAIL, NEW, RESTORE, UNDO_EMAIL, Owner, another_address, owner_in
+from tests.acceptance.administering import EVERYTHING, change
+from tests.acceptance.linking import CHANGED, CONFIRM_EMAIL, NEW, RESTORE, UNDO_EMAIL, Owner, another_address, owner_in
 from tests.acceptance.mailing import Mailing, token_in
-from tests.acceptance.web import CHANGE_PASSWORD, ME, PASSWORD, REGISTER, Answer, Web, bearer
+from tests.acceptance.web import CHANGE_PASSWORD, ME, PASSWORD, REGISTER, Answer, Web, bearer, staff
+from tests.integration.mailing import text_of
 from tests.waiting import wait_for
 
 LEAVING = "Your account is going to be deleted"
@@ -65,6 +67,35 @@ def test_a_later_change_that_is_undone_does_not_close_the_earlier_one(web: Web, 
     assert undo(web, owner.undo_at(second)).status == 204
     assert address_of(web, owner) == second
     assert undo(web, owner.undo_at(owner.address)).status == 204
+    assert address_of(web, owner) == owner.address
+
+
+def test_who_comes_back_by_another_link_leaves_the_thief_none(web: Web, mailing: Mailing, owner: Owner) -> None:
+    second, third = another_address(), another_address()
+    owner.moves_to(second)
+    owner.moves_to(third)
+    of_thief = owner.undo_at(second)
+
+    owner.moves_to(owner.address)
+
+    assert undo(web, of_thief).told == INVALID
+    [told] = mailing.told(third, CHANGED)
+    assert "#token=" not in text_of(told)
+    assert address_of(web, owner) == owner.address
+    assert undo(web, owner.undo_at(owner.address)).told == INVALID
+
+
+def test_what_staff_has_set_no_link_changes_back(web: Web, mailing: Mailing, owner: Owner) -> None:
+    second, third = another_address(), another_address()
+    owner.moves_to(second)
+    owner.moves_to(third)
+    links = [owner.undo_at(owner.address), owner.undo_at(second)]
+
+    assert change(web, staff(web, *EVERYTHING), owner.id, {"email": owner.address}).status == 200
+
+    assert [undo(web, link).told for link in links] == [INVALID, INVALID]
+    [told] = mailing.told(third, CHANGED)
+    assert "#token=" not in text_of(told)
     assert address_of(web, owner) == owner.address
 
 

@@ -185,7 +185,7 @@ def test_a_suspension_without_an_end_or_a_reason_names_none(mailbox: Mailbox) ->
     assert 'your account "ann" was suspended; all sessions have ended.\n\nIf you' in text_of(only_mail(mailbox))
 
 
-@pytest.mark.parametrize("kind", ["change_email", "reset"])
+@pytest.mark.parametrize("kind", ["change_email", "reset", "verify"])
 @pytest.mark.parametrize("status", ["suspended", "pending_deletion"])
 def test_who_is_barred_by_then_gets_no_link(mailbox: Mailbox, kind: str, status: str) -> None:
     user = registered_user()
