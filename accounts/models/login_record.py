@@ -47,6 +47,7 @@ class LoginRecord(models.Model):
         UNKNOWN_NAME = "unknown_name"
         WRONG_PASSWORD = "wrong_password"  # noqa: S105 - a reason
         NOT_ACTIVE = "not_active"
+        NOT_RESTORED = "not_restored"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     user_id = models.UUIDField(null=True)

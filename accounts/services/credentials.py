@@ -5,7 +5,8 @@ of failures that it shows. Whatever is wrong costs one hash run and gets one and
 an account is told only to who knows its password.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -73,14 +74,23 @@ def refuse_unless_active(user: User) -> None:
         raise InvalidCredentials
 
 
+@contextmanager
+def refusals_logged(
+    user: User, client: Client, now: datetime, reason: str = LoginRecord.Reason.NOT_ACTIVE
+) -> Iterator[None]:
+    """What is refused within, after the right password, is a row in the login log, too."""
+    try:
+        yield
+    except Refused:
+        _record_failure(user, _account_of(user), reason, client, now)
+        raise
+
+
 def refuse_to_sign_in(user: User, client: Client, now: datetime) -> None:
     """Raises as `refuse_unless_active` and `refuse_unverified` do, with a row in the login log."""
-    try:
+    with refusals_logged(user, client, now):
         refuse_unless_active(user)
         refuse_unverified(user)
-    except Refused:
-        _record_failure(user, _account_of(user), LoginRecord.Reason.NOT_ACTIVE, client, now)
-        raise
 
 
 def refuse_unless_staff(user: User, client: Client, now: datetime) -> None:
@@ -88,9 +98,9 @@ def refuse_unless_staff(user: User, client: Client, now: datetime) -> None:
 
     Nobody learns there that the password was right, not even by counts that begin anew.
     """
-    if not (user.is_active and user.is_staff):
-        _record_failure(user, _account_of(user), LoginRecord.Reason.NOT_ACTIVE, client, now)
-        raise InvalidCredentials
+    with refusals_logged(user, client, now):
+        if not (user.is_active and user.is_staff):
+            raise InvalidCredentials
 
 
 def refuse_unverified(user: User) -> None:

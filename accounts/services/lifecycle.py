@@ -13,7 +13,7 @@ from accounts import links
 from accounts.conf import AccountsSettings
 from accounts.event_types import UserDeleted, UserStatusChanged
 from accounts.links import Found
-from accounts.models import Link, Session, User
+from accounts.models import Link, LoginRecord, Session, User
 from accounts.models.session import Client, SessionRevoked
 from accounts.models.user import STATUS_COLUMNS, InvalidState
 from accounts.selectors import UserNotFound
@@ -24,6 +24,7 @@ from accounts.services.credentials import (
     authenticate,
     forget_failures,
     locked_as_verified,
+    refusals_logged,
     refuse_unless_active,
     refuse_unverified,
 )
@@ -118,8 +119,9 @@ def restore_by_password(*, identifier: str, password: str, client: Client, now: 
     Raises InvalidCredentials, RateLimited; after the right password AccountSuspended, InvalidState.
     """
     known = authenticate(identifier=identifier, password=password, client=client, now=now)
-    refuse_unverified(known)
-    return _restore_by_password(known, client, now)
+    with refusals_logged(known, client, now, LoginRecord.Reason.NOT_RESTORED):
+        refuse_unverified(known)
+        return _restore_by_password(known, client, now)
 
 
 def suspended_until(now: datetime) -> Sequence[UUID]:

@@ -17,13 +17,12 @@ from accounts.names import EmailAddress
 from accounts.outside import notices
 from accounts.selectors import UserNotFound
 from accounts.services import staff
-from accounts.services.changes import change
+from accounts.services.changes import change, refuse_ended
 from accounts.services.credentials import (
     authenticate_again,
     forget_all_failures,
     forget_failures,
     locked_as_verified,
-    refuse_unless_active,
 )
 from accounts.services.opening import OpenSession, first_token
 from accounts.services.transactions import in_transaction
@@ -41,7 +40,7 @@ def change_password(
     """
     passwords.refuse_personal(new_password, _names_of(session.user))
     authenticate_again(session=session, password=current_password, client=client, now=now)
-    return _change(session, passwords.hashed(new_password), client, now)
+    return _change(session, session.user, passwords.hashed(new_password), client, now)
 
 
 def request_reset(*, email: EmailAddress, client: Client) -> None:
@@ -52,7 +51,7 @@ def request_reset(*, email: EmailAddress, client: Client) -> None:
 def confirm_reset(*, token: str, new_password: str, client: Client, now: datetime) -> None:
     """Set the password of the link's user and end all sessions. Publishes user.password_changed.
 
-    An invitation shows the address to be the user's, too: user.updated comes first then.
+    The link shows the address to be the user's, too: where that is news, user.updated comes first.
 
     Raises InvalidLink; FieldRefused for a weak password, and then the link may be used again.
     """
@@ -86,9 +85,9 @@ def _set_by_operator(user_id: UUID, password_hash: str, now: datetime) -> None:
 
 
 @in_transaction
-def _change(session: Session, password_hash: str, client: Client, now: datetime) -> OpenSession:
-    user = locked_as_verified(session.user)
-    refuse_unless_active(user)
+def _change(session: Session, known: User, password_hash: str, client: Client, now: datetime) -> OpenSession:
+    user = locked_as_verified(known)
+    refuse_ended(session, user, now=now)
     # Locks the session: a refresh at this moment has made its token, which goes too, or finds none of its own.
     Session.objects.renew(session, now=now)
     session.user = user
@@ -105,9 +104,8 @@ def _change(session: Session, password_hash: str, client: Client, now: datetime)
 def _reset(link: Found, password_hash: str, client: Client, now: datetime) -> None:
     user = links.use(link)
     forget_failures(user, client)
-    if link.purpose == Link.Purpose.INVITE:
-        # The invitation is the only mail that who was made by staff has had: it shows the address to be theirs.
-        change(user, {"email_verified": True}, actor=Actor("user", str(user.pk)), now=now)
+    # Whoever has the link reads the mail of the address.
+    change(user, {"email_verified": True}, actor=Actor("user", str(user.pk)), now=now)
     _end_and_set(user, password_hash, "reset", client, now)
 
 

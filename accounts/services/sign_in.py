@@ -10,6 +10,7 @@ from accounts import passwords
 from accounts.event_types import UserLoggedIn
 from accounts.models import Session, User
 from accounts.models.session import Client
+from accounts.services.changes import refuse_ended
 from accounts.services.credentials import (
     InvalidCredentials,
     authenticate,
@@ -95,7 +96,7 @@ def _verified(known: User, newer_hash: str | None) -> User:
 @in_transaction
 def _reauthenticate(session: Session, client: Client, now: datetime) -> Session:
     user = locked_as_verified(session.user)
-    refuse_unless_active(user)
+    refuse_ended(session, user, now=now)
     Session.objects.reauthenticate(session, now=now)
     forget_failures(user, client, session)
     return session

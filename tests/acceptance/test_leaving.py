@@ -24,6 +24,12 @@ def moves(web: Web, user_id: str) -> list[tuple[str, str, str, bool]]:
     return [(event["from"], event["to"], event["reason"], event["until"] is not None) for event in events]
 
 
+def failures(web: Web, owner: Owner) -> list[str]:
+    """Why signing in has failed, by the login log."""
+    found = web.sql("select reason from accounts_loginrecord where user_id = %s order by at", owner.id)
+    return [reason for (reason,) in found]
+
+
 def by_password(owner: Owner, password: str = PASSWORD) -> dict[str, str]:
     return {"identifier": owner.address, "password": password}
 
@@ -162,18 +168,25 @@ def test_who_was_barred_before_stays_barred(web: Web, owner: Owner) -> None:
     assert web.call("POST", RESTORE, by_password(owner)).told == (403, "account-suspended")
     assert web.call("POST", RESTORE, by_password(owner, "CANARY-pw-wrong")).told == (401, "invalid-credentials")
     assert state_of(web, owner.id) == before
+    assert failures(web, owner) == ["not_restored", "wrong_password"]
 
 
 @pytest.mark.parametrize(
     ("status", "told"),
-    [("suspended", (403, "account-suspended")), ("deleted", (401, "invalid-credentials"))],
+    [
+        ("active", (409, "invalid-state")),
+        ("suspended", (403, "account-suspended")),
+        ("deleted", (401, "invalid-credentials")),
+    ],
 )
 def test_what_does_not_wait_does_not_come_back(web: Web, owner: Owner, status: str, told: tuple[int, str]) -> None:
+    """Who tries a stolen password here leaves a trace."""
     web.unguarded("update accounts_user set status = %s where id = %s", status, owner.id)
     before = state_of(web, owner.id)
 
     assert web.call("POST", RESTORE, by_password(owner)).told == told
     assert state_of(web, owner.id) == before
+    assert failures(web, owner) == ["not_restored"]
 
 
 @pytest.mark.parametrize(

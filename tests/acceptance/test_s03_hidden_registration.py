@@ -12,7 +12,8 @@ from uuid import uuid4
 import pytest
 
 from devstack import Stack
-from tests.acceptance.mailing import RESEND, Mailing, link_by, token_in
+from tests.acceptance.linking import CONFIRM, NEW
+from tests.acceptance.mailing import RESEND, RESET, Mailing, link_by, token_in
 from tests.acceptance.serving import serving
 from tests.acceptance.streaming import Streaming, streaming_of
 from tests.acceptance.visiting import Visitor, visitor
@@ -121,6 +122,19 @@ def test_the_user_signs_in_once_the_address_is_shown_to_be_theirs(hidden: Web, m
     }  # fmt: skip
     published = "select count(*) from events_outbox where key = %s and type = 'user.registered'"
     assert hidden.sql(published, user["id"]) == [(1,)]
+
+
+def test_a_new_password_by_mail_shows_the_address_too(hidden: Web, mailing: Mailing) -> None:
+    """Whose first link has lapsed is not kept out by the password that the second one set."""
+    wanted = somebody()
+    assert visitor(hidden).post(REGISTER, wanted).status == 202
+    mailing.wait_until_idle(hidden)
+
+    assert visitor(hidden).post(RESET, {"email": wanted["email"]}).status == 202
+    [mail] = mailing.told(wanted["email"], "Set a new password")
+    assert visitor(hidden).post(CONFIRM, {"token": token_in(mail), "new_password": NEW}).status == 204
+
+    assert visitor(hidden).login(wanted["username"], NEW).json["user"]["email_verified"] is True
 
 
 def test_the_sweep_completes_what_the_queue_has_lost(hidden: Web, mailing: Mailing) -> None:

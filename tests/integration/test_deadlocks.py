@@ -8,9 +8,11 @@ import pytest
 from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
-from accounts.models import Session
+from accounts import passwords
+from accounts.models import Session, User
 from accounts.models.session import Client
 from accounts.names import parse_email, parse_username
+from accounts.services.passwords import change_password
 from accounts.services.registration import NewUser, register
 from accounts.services.sessions import log_out
 from accounts.services.transactions import in_transaction
@@ -45,6 +47,31 @@ def test_a_service_that_gave_way_in_a_deadlock_is_done_all_the_same(
 
     session.refresh_from_db()
     assert session.ended_at is not None
+
+
+def test_a_password_is_changed_all_the_same(session: Session) -> None:
+    gives_way_once = """
+        create sequence once;
+        create function gives_way_once() returns trigger language plpgsql as $$ begin
+            if nextval('once') = 1 then raise exception using errcode = '40P01'; end if;
+            return new;
+        end $$;
+        create trigger gives_way_once before update of password on accounts_user
+            for each row execute function gives_way_once();
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(gives_way_once)
+    try:
+        change_password(
+            session=session, current_password="long enough", new_password="longer than before", client=CLIENT,
+            now=timezone.now(),
+        )  # fmt: skip
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("drop function gives_way_once cascade; drop sequence once")
+
+    user = User.objects.get(pk=session.user_id)
+    assert passwords.is_right("longer than before", user.password)
 
 
 def test_inside_anothers_transaction_it_is_not_run_again(transactional_db: None) -> None:
