@@ -50,7 +50,7 @@ class AccessClaims:
 
 
 def issue(session: Session, *, now: datetime) -> str:
-    """A token for this session, good for ACCESS_TTL_S seconds."""
+    """A token for this session, good until `expires_at`."""
     settings = AccountsSettings.current()
     key = load_keys(settings.jwt_signing_keys)[0]
     claims: dict[str, Any] = {
@@ -61,12 +61,17 @@ def issue(session: Session, *, now: datetime) -> str:
         "jti": str(uuid4()),
         "iat": now,
         "nbf": now - CLOCKS_APART,
-        "exp": now + timedelta(seconds=settings.access_ttl_s),
+        "exp": expires_at(session, now=now),
         "auth_time": int(session.auth_time.timestamp()),
     }
     if claims["auth_time"]:
         claims["amr"] = ["pwd"]
     return jwt.encode(claims, key.private, algorithm=key.algorithm, headers={"typ": TYPE, "kid": key.kid})
+
+
+def expires_at(session: Session, *, now: datetime) -> datetime:
+    """When a token that is issued now is good no more: after ACCESS_TTL_S, and not after its session."""
+    return min(now + timedelta(seconds=AccountsSettings.current().access_ttl_s), session.expires_at)
 
 
 def verify(token: str) -> AccessClaims:

@@ -17,6 +17,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 from prometheus_client import multiprocess
 
+from accounts.api.client import address_of
 from accounts.api.problems import Answer, problem
 
 READY_FOR_S = 1.0
@@ -89,11 +90,8 @@ def _comes_from_inside(request: HttpRequest) -> bool:
     # Behind a proxy everyone's peer is the proxy: what was forwarded may come from anywhere.
     if any(name in request.headers for name in FORWARDED):
         return False
-    try:
-        peer = ip_address(request.META.get("REMOTE_ADDR", ""))
-    except ValueError:
-        return False
-    return any(peer in ip_network(cidr) for cidr in settings.METRICS_ALLOWED_CIDRS)
+    peer = address_of(request)
+    return peer is not None and any(ip_address(peer) in ip_network(cidr) for cidr in settings.METRICS_ALLOWED_CIDRS)
 
 
 def _database_answers() -> bool:

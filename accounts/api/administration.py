@@ -93,7 +93,7 @@ class CreateUserInput(inputs.StrictInput):
 class ChangeUserInput(inputs.StrictInput):
     """What is to be another; the rest stays. `groups` are all that the user is to be in."""
 
-    display_name = inputs.DisplayNameField(allow_blank=True, required=False)
+    display_name = inputs.DisplayNameField(allow_blank=True, allow_null=True, required=False)
     locale = inputs.LocaleField(required=False)
     time_zone = inputs.TimeZoneField(required=False)
     username = inputs.UsernameField(required=False)

@@ -7,7 +7,6 @@ from rest_framework import serializers
 from rest_framework.response import Response
 
 from accounts import tokens
-from accounts.conf import AccountsSettings
 from accounts.models import Session, User
 from accounts.services.opening import OpenSession
 
@@ -90,6 +89,6 @@ def _access_token(session: Session, now: datetime) -> dict[str, Any]:
     return {
         "token": tokens.issue(session, now=now),
         "token_type": "Bearer",
-        "expires_in": AccountsSettings.current().access_ttl_s,
+        "expires_in": int((tokens.expires_at(session, now=now) - now).total_seconds()),
         "session_id": str(session.pk),
     }

@@ -175,9 +175,13 @@ class EmailField(Text):
 
 
 class DisplayNameField(Text):
-    """The name to show; may be empty."""
+    """The name to show; may be empty, which null is another word for where `allow_null` says so (RFC 7396)."""
 
     described = {"pattern": names.LINE_PATTERN, "maxLength": names.DISPLAY_NAME_MOST}
+
+    def run_validation(self, data: Any = empty) -> Any:
+        """Raises FieldRefused."""
+        return super().run_validation("" if data is None and self.allow_null else data)
 
     def to_internal_value(self, data: Any) -> str:
         """Raises FieldRefused."""

@@ -19,7 +19,7 @@ from accounts.models import LoginRecord, SecurityRecord
 
 
 class LogParameters(PageParameters):
-    """From when (included) to when (not)."""
+    """From when (included) to when (not). All that the security log can be narrowed by: it has no outcomes."""
 
     to = MomentField(default=None)
 

@@ -22,7 +22,7 @@ from accounts.services.profile import change_profile
 class ProfileInput(inputs.StrictInput):
     """What is to be another; the rest stays."""
 
-    display_name = inputs.DisplayNameField(allow_blank=True, required=False)
+    display_name = inputs.DisplayNameField(allow_blank=True, allow_null=True, required=False)
     locale = inputs.LocaleField(required=False)
     time_zone = inputs.TimeZoneField(required=False)
     username = inputs.UsernameField(required=False)

@@ -2,6 +2,7 @@
 
 from django.db import models
 from django.db.models import Q
+from uuid_utils.compat import uuid7
 
 _KINDS = [
     "new_device", "password_changed", "password_reset", "refresh_token_reused", "login_blocked", "unusual_login",
@@ -30,7 +31,7 @@ class SecurityRecord(models.Model):
         UNLOCKED = "unlocked"
         RESET_REQUESTED = "reset_requested"
 
-    id = models.BigAutoField(primary_key=True)
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     event_id = models.UUIDField()
     kind = models.CharField(max_length=32, choices=Kind)
     user_id = models.UUIDField()

@@ -36,7 +36,11 @@ def use_keys(settings: Settings, *entries: str) -> None:
 
 def issued(*, ago: timedelta = timedelta(0)) -> str:
     now = datetime.now(UTC) - ago
-    return tokens.issue(Session(id=SESSION, user_id=USER, auth_time=now), now=now)
+    return tokens.issue(session_until(now + timedelta(days=1)), now=now)
+
+
+def session_until(end: datetime) -> Session:
+    return Session(id=SESSION, user_id=USER, auth_time=end - timedelta(days=1), expires_at=end)
 
 
 def header_of(token: str) -> Any:
@@ -82,6 +86,16 @@ def test_a_token_ends_after_its_time() -> None:
 
     with pytest.raises(tokens.TokenExpired):
         tokens.verify(issued(ago=timedelta(seconds=301)))
+
+
+def test_a_token_ends_with_its_session() -> None:
+    now = datetime.now(UTC)
+    session = session_until(now + timedelta(seconds=10))
+
+    [_, payload, _] = tokens.issue(session, now=now).split(".")
+
+    assert tokens.expires_at(session, now=now) == now + timedelta(seconds=10)
+    assert json.loads(base64.urlsafe_b64decode(payload + "=="))["exp"] == int(now.timestamp()) + 10
 
 
 def test_a_clock_a_little_ahead_does_no_harm() -> None:
