@@ -4,7 +4,7 @@ from accounts.models.figure import Figure
 from accounts.models.link import Link
 from accounts.models.login_record import LastLogin, LoginRecord
 from accounts.models.outside_call import OutsideCall
-from accounts.models.registration import IdempotencyKey, PendingRegistration
+from accounts.models.registration import IdempotencyKey, PendingRegistration, WithheldUsername
 from accounts.models.security_record import SecurityRecord
 from accounts.models.session import RefreshToken, Session
 from accounts.models.settings import UserSettings
@@ -27,4 +27,5 @@ __all__ = [
     "UnguardedChange",
     "User",
     "UserSettings",
+    "WithheldUsername",
 ]

@@ -36,3 +36,16 @@ class PendingRegistration(models.Model):
 
     def __str__(self) -> str:
         return str(self.id)
+
+
+class WithheldUsername(models.Model):
+    """A username that was asked for together with an address that is taken, by its keyed hash: nobody gets it.
+
+    As it would be taken if the address had been free; else who asks for it once more would learn which it was.
+    """
+
+    hash = models.BinaryField(primary_key=True, max_length=32)
+    created_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return str(self.created_at)

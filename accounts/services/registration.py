@@ -24,7 +24,7 @@ from accounts.names import EmailAddress, Username
 from accounts.outside import notices, queue
 from accounts.selectors import UserNotFound
 from accounts.services import idempotency, staff
-from accounts.services.changes import EmailTaken, UsernameTaken, count_revealing, save
+from accounts.services.changes import EmailTaken, UsernameTaken, count_revealing, save, withhold
 from accounts.services.credentials import InvalidCredentials, locked_as_verified, refuse_unless_active
 from accounts.services.idempotency import Done, RequestKey
 from accounts.services.opening import OpenSession, open_session
@@ -173,6 +173,9 @@ def _say_why_not(noted: PendingRegistration, taken: Refused) -> None:
     An address that may be given back has no owner for the while, and nobody is told.
     """
     kind = "already_registered" if isinstance(taken, EmailTaken) else "username_taken"
+    if not User.objects.filter(username_canonical=noted.username_canonical).exists():
+        # Were the address free, its user would have the name now: nobody is to find out by asking for it.
+        withhold(noted.username_canonical)
     if User.objects.filter(email_canonical=noted.email_canonical).exists():
         kind = "already_registered"
     address = EmailAddress(noted.email, noted.email_canonical)

@@ -17,10 +17,11 @@ from tests.acceptance.mailing import RESEND, RESET, Mailing, link_by, token_in
 from tests.acceptance.serving import serving
 from tests.acceptance.streaming import Streaming, streaming_of
 from tests.acceptance.visiting import Visitor, visitor
-from tests.acceptance.web import PASSWORD, REGISTER, Answer, Web
+from tests.acceptance.web import ME, PASSWORD, REGISTER, Answer, Web, bearer
 from tests.integration.mailing import text_of
 
 VERIFY = "/api/v1/users/email/verify"
+TAKEN = "This username is taken"
 
 
 @pytest.fixture(scope="module")
@@ -96,12 +97,33 @@ def test_fresh_and_taken_are_answered_the_same_and_told_by_one_mail_each(
     told_to_owner = one_with(mailing.wait_for_mails(owner["email"], 2), "You have an account already")
     assert owner["username"] in told_to_owner
     assert "#token=" not in told_to_owner
-    told_to_other = one_with(mailing.wait_for_mails(wanted["username taken"]["email"]), "This username is taken")
+    told_to_other = one_with(mailing.wait_for_mails(wanted["username taken"]["email"]), TAKEN)
     assert owner["username"] not in told_to_other.lower()
     assert owner["email"] not in told_to_other
     mailing.wait_until_idle(hidden)
     assert [len(mailing.mails_to(address)) for address in (wanted["fresh"]["email"], owner["email"])] == [1, 2]
     assert len(mailing.mails_to(wanted["username taken"]["email"])) == 1
+
+
+def test_the_username_tells_nothing_of_the_address_either(
+    web: Web, hidden: Web, mailing: Mailing, owner: dict[str, Any]
+) -> None:
+    wanted = {"fresh": somebody(), "e-mail taken": somebody(email=owner["email"])}
+    for body in wanted.values():
+        assert visitor(hidden).post(REGISTER, body).status == 202
+    mailing.wait_until_idle(hidden)
+    names = [body["username"] for body in wanted.values()]
+
+    curious = web.register()["token"]
+    renamed = [web.call("PATCH", ME, {"username": name.upper()}, **bearer(curious), If_Match="*") for name in names]
+    again = [somebody(username=name) for name in names]
+    registered = [web.call("POST", REGISTER, body) for body in again]
+    for body in again:
+        assert visitor(hidden).post(REGISTER, body).status == 202
+
+    assert {answer.told for answer in (*renamed, *registered)} == {(409, "username-taken")}
+    mailing.wait_until_idle(hidden)
+    assert [[mail["Subject"] for mail in mailing.mails_to(body["email"])] for body in again] == [[TAKEN]] * 2
 
 
 def test_the_user_signs_in_once_the_address_is_shown_to_be_theirs(hidden: Web, mailing: Mailing) -> None:
