@@ -36,11 +36,14 @@ order by id
 returning requeue_of, {WAKE}
 """  # noqa: S608 - pieced together from constants
 
-# Ids go with time, near enough: along the primary key the oldest come first, and no further index is needed.
+# Ids go with time, near enough: along the primary key the oldest come first, and no further index is needed. A copy
+# stays while its dead record does: it alone says that this one was requeued, and need not be again.
 _DELETE = """
 with looked_at as (
-    select id, created_at, published_at < %(before)s and dead_at is null as is_old
-    from events_outbox where id > %(after)s order by id limit %(limit)s
+    select id, created_at, published_at < %(before)s and dead_at is null and (requeue_of is null or not exists (
+        select from events_outbox as dead where dead.id = record.requeue_of and dead.dead_at is not null
+    )) as is_old
+    from events_outbox as record where id > %(after)s order by id limit %(limit)s
 ), deleted as (
     delete from events_outbox as record using looked_at
     where record.id = looked_at.id and looked_at.is_old
@@ -139,7 +142,10 @@ def copy_dead(ids: Collection[int], *, again: bool) -> list[int]:
 
 
 def delete_published(*, before: datetime, after: int, limit: int) -> Looked:
-    """Look at `limit` records above the id `after`; delete those published `before`, and neither pending nor dead."""
+    """Look at `limit` records above the id `after`; delete those published `before` that are neither dead nor a copy.
+
+    A copy, that is, of one that is dead still.
+    """
     (row,) = _rows(_DELETE, {"before": before, "after": after, "limit": limit})
     return Looked(*row)
 

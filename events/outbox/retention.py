@@ -14,7 +14,10 @@ _AT_ONCE = 1_000
 
 
 def prune(*, before: datetime) -> int:
-    """Delete what was published before then; gives how many records. Safe to stop, and to run twice at a time."""
+    """Delete what was published before then; gives how many records. Safe to stop, and to run twice at a time.
+
+    Copies of dead records stay beside them.
+    """
     deleted = sum(_steps(before))
     observe.record_pruned(records=deleted)
     return deleted

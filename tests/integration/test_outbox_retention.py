@@ -12,6 +12,7 @@ from django.utils import timezone
 from events.conf import EventsSettings
 from events.models import OutboxRecord
 from events.outbox.retention import prune
+from events.outbox.store import _BACKLOG
 from tests.integration.operating import ids, outbox
 from tests.integration.relaying import Noted, commit
 from usercenter import tasks
@@ -40,6 +41,41 @@ def test_only_what_was_published_long_ago_goes() -> None:
 
     assert outbox("prune") == ["deleted: 2"]
     assert ids() == [pending, gone, young]
+
+
+def sent_again(record_id: int) -> int:
+    """The id of this dead record's copy, which was published long ago."""
+    outbox("requeue", str(record_id))
+    [copy] = OutboxRecord.objects.filter(requeue_of=record_id)
+    OutboxRecord.objects.filter(id=copy.id).update(created_at=OLD, published_at=OLD)
+    return copy.id
+
+
+def test_a_dead_record_that_was_requeued_is_known_as_such_however_long_ago_that_was() -> None:
+    gone = written(OLD, published=False, is_dead=True)
+    copy = sent_again(gone)
+    OutboxRecord.objects.filter(id=copy).update(published_at=None, dead_at=OLD)
+    copy_of_copy = sent_again(copy)
+
+    assert outbox("prune") == ["deleted: 0"]
+    assert outbox("requeue", "--all-dead") == ["requeued: 0"]
+    assert ids() == [gone, copy, copy_of_copy]
+    assert dead_as_told() == 0
+
+
+def test_a_copy_goes_as_others_do_when_its_record_was_published_after_all() -> None:
+    late = written(OLD, published=False, is_dead=True)
+    sent_again(late)
+    OutboxRecord.objects.filter(id=late).update(published_at=OLD, dead_at=None)
+
+    assert outbox("prune") == ["deleted: 2"]
+
+
+def dead_as_told() -> int:
+    """What the gauge would show of dead records."""
+    with connection.cursor() as cursor:
+        cursor.execute(_BACKLOG, [1])
+        return int(cursor.fetchone()[2])
 
 
 def test_days_to_keep_may_be_given_but_never_less_than_the_topics_and_a_week() -> None:
