@@ -14,9 +14,9 @@ IsOurs = Callable[[Sequence[tuple[UUID, str, str]]], set[UUID]]
 class Group:
     """Its name and routes.
 
-    `cluster` is the Kafka cluster's id, a part of the identity of records that cannot be read. `source` is our own
-    `ce_source`, and `is_ours` tells which of its events are in the outbox; without it none is asked for.
-    `provable_d`: for so many days the outbox surely has them.
+    `cluster` is the Kafka cluster's id, a part of the identity of records that cannot be read. `is_ours` tells which
+    events are in the outbox; without it none is asked for. `provable_d`: for so many days the outbox surely has them;
+    an older one can be ours only if it has our own `ce_source`, which is `source`.
     """
 
     name: str

@@ -66,11 +66,12 @@ def _before_the_horizon(events: Sequence[Incoming], group: Group, now: datetime)
 
 
 def _not_ours(events: Sequence[Incoming], group: Group) -> Collection[UUID]:
-    """Of the events with a handler that wants ours only, those that the outbox does not know."""
+    """Of the events with a handler that wants ours only, those that the outbox does not know.
+
+    Whatever their source: anybody can write ours, and what was on its way while ours changed has the one before.
+    """
     if group.is_ours is None:
         return set()
-    asked = [event for event in events if any(route.only_ours for route in event.routes)]
-    received = [event.received for event in asked]
-    claims = [(one.id, one.key, one.type) for one in received if one.source == group.source]
-    ours = group.is_ours(claims) if claims else set()
-    return {event.received.id for event in asked} - ours
+    asked = [event.received for event in events if any(route.only_ours for route in event.routes)]
+    ours = group.is_ours([(one.id, one.key, one.type) for one in asked]) if asked else set()
+    return {one.id for one in asked} - ours

@@ -14,6 +14,7 @@ from uuid_utils.compat import uuid7
 
 from accounts.event_types import UserRegistered
 from accounts.models import Figure, OutsideCall, User, UserSettings
+from accounts.outside.mail import build
 from events.inbox import batch, dead_letters, retries
 from events.kafka import Record
 from events.models import OutboxRecord, ParkedDelivery
@@ -62,10 +63,6 @@ def with_a_foreign_source(user: User) -> Record:
     return record_of(evil(user), source=FOREIGN)
 
 
-def with_a_foreign_source_and_our_id(user: User) -> Record:
-    return record_of(evil(user), event_id=id_published(user), source=FOREIGN)
-
-
 def with_an_old_id_and_a_foreign_source(user: User) -> Record:
     return record_of(evil(user), event_id=id_at(timezone.now() - timedelta(days=PROVABLE_D + 1)), source=FOREIGN)
 
@@ -96,8 +93,8 @@ def id_published(user: User) -> UUID:
 @pytest.mark.parametrize(
     "forged",
     [
-        with_our_source, with_a_foreign_source, with_a_foreign_source_and_our_id, with_an_old_id_and_a_foreign_source,
-        with_the_id_of_another_key, with_the_id_of_another_type, with_the_id_of_a_dead_letter,
+        with_our_source, with_a_foreign_source, with_an_old_id_and_a_foreign_source, with_the_id_of_another_key,
+        with_the_id_of_another_type, with_the_id_of_a_dead_letter,
     ],
 )  # fmt: skip
 def test_an_event_that_is_not_in_our_outbox_is_a_dead_letter_and_nothing_follows_from_it(
@@ -117,6 +114,22 @@ def test_what_is_ours_is_handled_beside_what_is_forged() -> None:
     assert effects() == ALL
     assert OutsideCall.objects.get().user_id == user.id
     assert letters() == [("", "unverified: not in the outbox")] * 2
+
+
+def test_what_was_on_its_way_while_our_source_changed_is_ours() -> None:
+    user = registered_user()
+    in_flight = record_of(registration_of(user), event_id=id_published(user), source="https://before.example")
+    batch.handle([in_flight, with_a_foreign_source(user)], group())
+    assert effects() == ALL
+    assert letters() == [("", "unverified: not in the outbox")]
+
+
+def test_a_foreign_source_gains_nothing_by_an_id_of_ours_that_ours_would_not_gain() -> None:
+    """The mail goes to whom the database has."""
+    user = registered_user()
+    batch.handle([record_of(evil(user), event_id=id_published(user), source=FOREIGN)], group())
+    assert effects() == ALL
+    assert build(OutsideCall.objects.get()).to == [user.email]
 
 
 def test_a_forged_event_stays_a_dead_letter_though_it_is_replayed() -> None:
@@ -171,6 +184,11 @@ def test_a_batch_asks_the_outbox_once_and_not_at_all_where_no_handler_wants_to_k
     assert looks_into_the_outbox(published()) == 1
     assert OutsideCall.objects.count() == 20
     assert looks_into_the_outbox([record_of(logged_in(uuid7(), NINE))]) == 0
+
+
+def test_foreign_sources_cost_no_further_look() -> None:
+    user = registered_user()
+    assert looks_into_the_outbox([*published(), *(record_of(evil(user), source=f"{FOREIGN}/{n}") for n in "abc")]) == 1
 
 
 def test_what_came_before_asks_nothing() -> None:
