@@ -9,7 +9,7 @@ from uuid import UUID
 from django.db import connection
 
 from accounts.event_types import Sign, UserLoggedIn, UserSecurityAlert
-from accounts.handlers.logins import as_json
+from accounts.handlers.logins import as_json, readable
 from events.envelope import Actor
 from events.outbox.operator_store import is_ours
 from events.outbox.publish import publish_all
@@ -118,6 +118,6 @@ def _alert(event: UserLoggedIn, signs: tuple[Sign, ...]) -> UserSecurityAlert:
         kind="unusual_login",
         at=event.at,
         device=event.device,
-        ip=event.ip,
+        ip=readable(event.ip),
         signs=signs,
     )

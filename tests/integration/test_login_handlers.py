@@ -1,5 +1,6 @@
 """What logins lead to: each effect once, however often and in whatever order and company they come."""
 
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
@@ -11,7 +12,11 @@ from uuid_utils.compat import uuid7
 from accounts.handlers import login_log
 from accounts.models import LastLogin, LoginRecord
 from accounts.models.login_record import network_of
-from tests.integration.logins import HANDLERS, NINE, WRITERS, Handler, brought, logged_in
+from events.inbox import batch
+from events.models import ParkedDelivery
+from tests.integration.batching import retry
+from tests.integration.delivering import group, record_of
+from tests.integration.logins import HANDLERS, NINE, WRITERS, Handler, as_told, brought, logged_in, published, told
 from tests.waiting import LIMIT_S, wait_for
 
 pytestmark = pytest.mark.django_db
@@ -27,8 +32,8 @@ def test_the_login_log_keeps_each_login_once() -> None:
     one = brought(login)
     beside_it = brought(logged_in(uuid7(), NINE))
 
-    for batch in ([one], [beside_it, one, one]):
-        login_log.write_login_log(batch)
+    for logins in ([one], [beside_it, one, one]):
+        login_log.write_login_log(logins)
 
     assert LoginRecord.objects.count() == 2
     assert LoginRecord.objects.values().get(id=one[1].event_id) == {
@@ -64,6 +69,39 @@ def test_what_is_no_address_has_no_network(ip: str) -> None:
         network_of(ip)
 
 
+NOWHERE = ["", "nowhere", "203.0.113.7/24", "203.0.113.256", "fe80::1%eth0", "7"]
+
+
+@pytest.mark.parametrize("ip", NOWHERE)
+def test_a_login_from_an_address_that_cannot_be_read_is_kept_as_from_none(ip: str) -> None:
+    batch.handle([record_of(logged_in(uuid7(), NINE, ip=ip))], group())
+
+    assert not ParkedDelivery.objects.exists()
+    assert LoginRecord.objects.values_list("at", "ip", "network").get() == (NINE, None, "")
+
+
+@pytest.mark.parametrize("together", [False, True], ids=["one by one", "together"])
+@pytest.mark.parametrize("bad", [{"ip": "nowhere"}, {"device": "x" * 201}], ids=["address", "too long a device"])
+def test_after_a_login_that_is_no_good_the_users_next_one_is_logged_and_checked(
+    bad: dict[str, str], *, together: bool
+) -> None:
+    user_id = uuid7()
+    first = brought(logged_in(user_id, NINE))
+    unusual = brought(logged_in(user_id, ELEVEN, device="Chrome", ip="198.51.100.7"))
+    published(first, unusual)
+    records = [record_of(first[0]), record_of(logged_in(user_id, TEN, **bad))]
+
+    for polled in [records] if together else [[one] for one in records]:
+        batch.handle(polled, group())
+    retry(group(), times=10)
+    batch.handle([record_of(unusual[0], event_id=unusual[1].event_id)], group())
+
+    assert not ParkedDelivery.objects.filter(dead_at=None).exists()
+    assert LoginRecord.objects.filter(user_id=user_id, at=ELEVEN).exists()
+    assert LastLogin.objects.get(user_id=user_id).at == ELEVEN
+    assert told() == Counter([as_told(unusual[0], "new_device", "new_network")])
+
+
 # last login --------------------------------------------------------------------------------------------------
 
 
@@ -73,8 +111,8 @@ def test_the_last_login_never_goes_back(order: tuple[datetime, ...], *, together
     ann, bob = uuid7(), uuid7()
     logins = [brought(logged_in(user_id, at)) for at in order for user_id in (ann, bob)]
 
-    for batch in [logins] if together else [[login] for login in logins]:
-        login_log.update_last_login(batch)
+    for at_once in [logins] if together else [[login] for login in logins]:
+        login_log.update_last_login(at_once)
 
     assert set(LastLogin.objects.values_list("user_id", "at")) == {(ann, ELEVEN), (bob, ELEVEN)}
 
