@@ -13,6 +13,8 @@ from uuid import UUID
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from events.wordless import wordless
+
 _log = logging.getLogger("events")
 
 PRODUCED = Counter("kafka_producer_messages_total", "Records that Kafka acknowledged.", ["topic"])
@@ -214,7 +216,7 @@ def record_delivery_failed(
 ) -> None:
     """A handler raised, and its delivery is parked; `of` is the event's topic and type.
 
-    The traceback goes along the first time; after a retry it is kept with the parked delivery alone.
+    Where it was raised goes along the first time; after a retry that is kept with the parked delivery alone.
     """
     topic, event_type = of
     CONSUMER_ERRORS.labels(topic, event_type, handler).inc()
@@ -289,4 +291,5 @@ def record_refused(*, reason: str, wait_s: float) -> None:
 
 
 def _write(level: int, event: str, *, error: Exception | None = None, **fields: Any) -> None:
-    _log.log(level, event, exc_info=error, extra={"marker": "kafka", **fields})
+    told = wordless(error) if error else {}
+    _log.log(level, event, extra={"marker": "kafka", **told, **fields})

@@ -4,11 +4,16 @@ import logging
 import time
 
 import pytest
+from django.db import connection, transaction
 from prometheus_client import REGISTRY
+from pythonjsonlogger.json import JsonFormatter
+from uuid_utils.compat import uuid7
 
 from events.kafka import Record
-from tests.integration.batching import handle, record
-from tests.integration.counting import raw
+from events.models import ParkedDelivery
+from events.routing import Delivery
+from tests.integration.batching import Handler, handle, record
+from tests.integration.counting import Counted, raw
 from tests.integration.raw_records import Raw
 
 pytestmark = pytest.mark.usefixtures("effects")
@@ -46,6 +51,56 @@ def test_types_that_nobody_knows_are_one_series_together() -> None:
     handle([of_type(f"test.newer-{n}", n) for n in range(100)])
 
     assert series() == before
+
+
+CANARY = "canary-4711"
+
+
+def quote_it(event: Counted, _delivery: Delivery) -> None:
+    """By itself, and by what it came of."""
+    try:
+        dict[str, str]()[event.name]
+    except KeyError as error:
+        raise ValueError(f"nobody is called {event.name}") from error
+
+
+def have_postgresql_quote_it(event: Counted, _delivery: Delivery) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "insert into effects (event_id, handler, name, pid) values (%s, '', %s, 0)", [uuid7(), event.name]
+        )
+
+
+def quote_it_after_the_commit(event: Counted, delivery: Delivery) -> None:
+    transaction.on_commit(lambda: quote_it(event, delivery))
+
+
+@pytest.mark.parametrize(
+    ("handler", "line", "classes", "place"),
+    [
+        (quote_it, "delivery failed", ("ValueError", "KeyError"), "in quote_it"),
+        (
+            have_postgresql_quote_it, "delivery failed", ("IntegrityError", "NotNullViolation"),
+            "in have_postgresql_quote_it",
+        ),
+        (quote_it_after_the_commit, "not settled", ("ValueError", "KeyError"), "in quote_it"),
+    ],
+)  # fmt: skip
+def test_an_error_is_told_by_class_and_place_and_never_by_what_it_quotes(
+    handler: Handler, line: str, classes: tuple[str, str], place: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "events")
+    handle([record(raw(1, CANARY))], handler)
+    [told] = [vars(one) for one in lines(caplog, line)]
+    assert (told["error"], told["cause"]) == classes
+    assert place in told["stack"]
+    written = [JsonFormatter().format(one) + logging.Formatter().format(one) for one in caplog.records]
+    assert CANARY not in "".join(written)
+
+
+def test_the_parked_delivery_keeps_the_words() -> None:
+    handle([record(raw(1, CANARY))], have_postgresql_quote_it)
+    assert f"{CANARY}, null" in ParkedDelivery.objects.get().error
 
 
 def handled_after(topic: str) -> tuple[float, float]:
