@@ -32,7 +32,7 @@ _ALONE = RetryPolicy(after_death="continue")
 ROUTES = Routes(
     on(UserRegistered, welcome.send_welcome, name="send-welcome", retry=_ALONE, only_ours=True),
     on(UserRegistered, settings.initialise_settings, name="initialise-settings"),
-    on(UserRegistered, figures.count_registration, name="count-registration", retry=_ALONE),
+    on_batch(UserRegistered, figures.count_registrations, name="count-registration", retry=_ALONE),
     on_batch(UserLoggedIn, login_log.write_login_log, name="write-login-log", retry=_ALONE),
     on_batch(UserLoggedIn, login_log.update_last_login, name="update-last-login", retry=_ALONE),
     on_batch(UserLoggedIn, security.check_login, name="check-login", retry=_ALONE),

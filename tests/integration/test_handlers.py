@@ -1,20 +1,28 @@
 """What registration leads to, and login beside it: each effect once, however often it is asked for."""
 
+import threading
 from datetime import date, datetime, timedelta, timezone
 from uuid import UUID
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 from uuid_utils.compat import uuid7
 
 from accounts.event_types import UserRegistered
 from accounts.handlers import figures, settings, welcome
 from accounts.models import Figure, LastLogin, LoginRecord, OutsideCall, SecurityRecord, User, UserSettings
+from events.inbox import batch
 from events.outbox.publish import publish_all
 from events.routing import Delivery
 from events.testing import deliver_pending
+from tests.integration.batching import LIMIT_S, beside
+from tests.integration.delivering import group
+from tests.integration.delivering import published as records
 from tests.integration.logins import NINE, logged_in
 from tests.integration.mailing import change_behind_the_doors, registered_user
+from tests.integration.test_login_handlers import somebody_waits_for_another_transaction
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.django_db
 
@@ -78,15 +86,66 @@ def test_settings_that_the_user_was_quicker_to_choose_stay() -> None:
     assert UserSettings.objects.filter(user_id=user_id, notify_email=False, version=2).exists()
 
 
-def test_registrations_are_counted_by_their_day_in_utc() -> None:
-    late_in_new_york = datetime(2026, 11, 24, 23, 30, tzinfo=timezone(timedelta(hours=-5)))
+LATE_IN_NEW_YORK = datetime(2026, 11, 24, 23, 30, tzinfo=timezone(timedelta(hours=-5)))
+COUNTED = {(date(2026, 11, 24), "registered", 2), (date(2026, 11, 25), "registered", 1)}
 
-    for at in (NINE, ELEVEN, late_in_new_york):
-        figures.count_registration(registered(uuid7(), at), delivery(uuid7()))
 
-    assert set(Figure.objects.values_list("day", "kind", "n")) == {
-        (date(2026, 11, 24), "registered", 2), (date(2026, 11, 25), "registered", 1),
-    }  # fmt: skip
+def counted() -> set[tuple[date, str, int]]:
+    return set(Figure.objects.values_list("day", "kind", "n"))
+
+
+@pytest.mark.parametrize("together", [False, True], ids=["one by one", "together"])
+def test_registrations_are_counted_by_their_day_in_utc(*, together: bool) -> None:
+    made = [(registered(uuid7(), at), delivery(uuid7())) for at in (LATE_IN_NEW_YORK, NINE, ELEVEN)]
+
+    for at_once in [made] if together else [[one] for one in made]:
+        figures.count_registrations(at_once)
+
+    assert counted() == COUNTED
+
+
+def test_a_batch_over_two_days_is_counted_once_however_often_it_comes() -> None:
+    with transaction.atomic():
+        publish_all(registered(uuid7(), at) for at in (LATE_IN_NEW_YORK, NINE, ELEVEN))
+
+    for _ in range(3):
+        batch.handle(records(), group())
+
+    assert counted() == COUNTED
+
+
+def test_the_days_row_is_written_once_a_batch_and_when_the_other_handlers_are_done() -> None:
+    with transaction.atomic():
+        publish_all(registered(uuid7(), at) for at in (LATE_IN_NEW_YORK, NINE, ELEVEN))
+
+    with CaptureQueriesContext(connection) as ran:
+        batch.handle(records(), group())
+
+    statements = [query["sql"].strip().lower() for query in ran.captured_queries]
+    tables = [statement.split()[2] for statement in statements if statement.startswith("insert into")]
+    assert tables.count("accounts_figure") == 1
+    assert tables[-1] == "accounts_figure"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_batch_that_waits_for_its_first_day_holds_none_of_the_others() -> None:
+    first, second = [(registered(uuid7(), at), delivery(uuid7())) for at in (NINE, LATE_IN_NEW_YORK)]
+    figures.count_registrations([first, second])
+
+    is_locked = threading.Event()
+
+    def count_backwards() -> None:
+        assert is_locked.wait(LIMIT_S)
+        figures.count_registrations([second, first])
+
+    with beside(count_backwards), transaction.atomic(), connection.cursor() as cursor:
+        figures.count_registrations([first])
+        is_locked.set()
+        wait_for(somebody_waits_for_another_transaction)
+        cursor.execute("set local lock_timeout = '2s'")
+        figures.count_registrations([second])
+
+    assert [n for _, _, n in counted()] == [3, 3]
 
 
 # together ----------------------------------------------------------------------------------------------------
