@@ -7,6 +7,8 @@ wrong is gathered here and told by `start.refuse_if_wrong`, which every process 
 from pathlib import Path
 from typing import Any
 
+from celery.schedules import crontab
+
 from usercenter.environment import Environment
 from usercenter.logs import logging_config
 
@@ -198,14 +200,15 @@ CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_POOL = "threads"  # tasks wait for sockets; processes would take 35 MB more and start no sooner
 CELERY_WORKER_CONCURRENCY = 2
-CELERY_BEAT_SCHEDULER = "celery.beat.Scheduler"  # keeps no file: every entry may run again at a restart
+CELERY_BEAT_SCHEDULER = "celery.beat.Scheduler"  # keeps no file: an interval begins anew whenever beat starts
 CELERY_BEAT_SCHEDULE = {
     "sweep-outside-calls": {"task": "accounts.tasks.sweep_outside_calls", "schedule": 10.0},
     "sweep-webhooks": {"task": "accounts.tasks.sweep_webhooks", "schedule": 10.0},
     "sweep-registrations": {"task": "accounts.tasks.sweep_registrations", "schedule": 10.0},
     "end-suspensions": {"task": "accounts.tasks.end_suspensions", "schedule": 10.0},
     "end-graces": {"task": "accounts.tasks.end_graces", "schedule": 10.0},
-    "prune": {"task": "usercenter.tasks.prune", "schedule": 3600.0},
+    # By the clock: a beat that is started anew within each hour would never come to the end of an interval so long.
+    "prune": {"task": "usercenter.tasks.prune", "schedule": crontab(minute=17)},
 }
 
 # Apps --------------------------------------------------------------------------------------------------------
