@@ -5,14 +5,14 @@ missed. What is kept says when something happened to an id, and nobody can tell 
 registered again. Topics forget by their retention.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from django.contrib.admin.models import LogEntry
 from django.db import connection, transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from accounts import passwords
@@ -20,6 +20,7 @@ from accounts.models import LastLogin, LoginRecord, SecurityRecord, User, UserSe
 from accounts.outside import calls, notices
 from accounts.projections import profile_cache
 from events import erasure
+from events.errors import Transient
 
 # No name that can be registered has a tilde.
 NOBODY = "deleted~"
@@ -49,22 +50,46 @@ def clean_up(user_id: UUID, *, key: str) -> None:
 
 
 def clean_up_missed(*, now: datetime) -> None:
-    """Who is deleted and was not erased in time: the event was given up, or never came. Raises CacheAway."""
+    """Who is deleted and was not erased in time: the event was given up, or never came. Raises as `_each_alone`."""
     missed = User.objects.filter(status=User.Status.DELETED, erased_at=None, updated_at__lt=now - IN_TIME)
-    for user_id in missed.values_list("pk", flat=True)[:AT_ONCE]:
-        with transaction.atomic():
-            clean_up(user_id, key=f"{user_id}/clean-up")
+    _each_alone(_longest_waiting(missed)[:AT_ONCE], lambda user_id: clean_up(user_id, key=f"{user_id}/clean-up"))
 
 
 def erase_late(*, now: datetime) -> None:
-    """What was written beside an erasure, or set aside and not seen by it, is erased too."""
+    """What was written beside an erasure, or set aside and not seen by it, is erased too. Raises as `_each_alone`."""
     # Of a stranger's record the key may be anything.
     set_aside = Q(pk__in=[key for key in erasure.keys_set_aside() if _is_id(key)])
     deleted = User.objects.filter(set_aside | Q(erased_at__gt=now - LATE), status=User.Status.DELETED)
-    for user_id in deleted.values_list("pk", flat=True):
-        with transaction.atomic():
-            _blank_logs(user_id)
-            erasure.erase(str(user_id))
+    _each_alone(_longest_waiting(deleted), _erase_again)
+
+
+def _longest_waiting(users: QuerySet[User]) -> QuerySet[User, UUID]:
+    """Their ids; nothing has changed of a deleted user since the deletion."""
+    return users.order_by("updated_at", "pk").values_list("pk", flat=True)
+
+
+def _each_alone(user_ids: Iterable[UUID], act: Callable[[UUID], None]) -> None:
+    """Each in a transaction of its own: who cannot be erased keeps none of the others from it.
+
+    Raises what they raised, together. What is away would be so for the next one, too: there it ends.
+    """
+    failures: list[Exception] = []
+    for user_id in user_ids:
+        try:
+            with transaction.atomic():
+                act(user_id)
+        except Exception as error:  # noqa: BLE001 - raised below
+            error.add_note(f"user {user_id}")
+            failures.append(error)
+            if isinstance(error, Transient):
+                break
+    if failures:
+        raise ExceptionGroup("erasure", failures)
+
+
+def _erase_again(user_id: UUID) -> None:
+    _blank_logs(user_id)
+    erasure.erase(str(user_id))
 
 
 def _erase(user: User) -> None:

@@ -1,12 +1,13 @@
 """What is handled beside the clean-up of a deleted user, or after it, brings nothing of the person back."""
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
-from django.db import transaction
+from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
@@ -14,6 +15,7 @@ from accounts import erasure
 from accounts.event_types import UserPasswordChanged, UserSecurityAlert
 from accounts.models import LastLogin, LoginRecord, OutsideCall, RefreshToken, SecurityRecord, Session, User
 from accounts.models.session import Client
+from accounts.projections.valkey import CacheAway
 from accounts.services import lifecycle
 from devstack import Stack
 from events.event import Event
@@ -22,7 +24,8 @@ from events.models import OutboxRecord, ParkedDelivery
 from events.outbox.publish import publish
 from tests.integration.delivering import group, published
 from tests.integration.logins import NINE, logged_in
-from tests.integration.mailing import registered_user
+from tests.integration.mailing import change_behind_the_doors, registered_user
+from usercenter import tasks
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -136,6 +139,84 @@ def test_whom_the_consumer_has_not_erased_house_keeping_does(parts: Stack) -> No
     # And when the event comes after all, nothing is left to do.
     batch.handle(published(), group())
     assert OutsideCall.objects.filter(kind="deleted").count() == 1
+
+
+@contextmanager
+def nothing_is_changed_of(table: str, column: str, user: User) -> Iterator[None]:
+    """PostgreSQL refuses it."""
+    with connection.cursor() as cursor:
+        cursor.execute("create function refuse_it() returns trigger language plpgsql as $$begin raise 'no'; end$$")
+        cursor.execute(
+            f"create trigger stubborn before update on {table} for each row when (old.{column} = '{user.pk}')"
+            " execute function refuse_it()"
+        )
+        yield
+        cursor.execute("drop function refuse_it cascade")
+
+
+def three_deleted() -> list[User]:
+    """The last one first."""
+    users = [registered_user(name, email=f"{name}@example.com") for name in ("ann", "bob", "cid")]
+    for hours, user in enumerate(users, 2):
+        delete(user)
+        change_behind_the_doors(user, updated_at=timezone.now() - timedelta(hours=hours))
+    return users[::-1]
+
+
+def erased() -> set[UUID]:
+    return set(User.objects.exclude(erased_at=None).values_list("pk", flat=True))
+
+
+def test_who_cannot_be_erased_keeps_none_of_the_others_from_it(parts: Stack) -> None:
+    stubborn, *others = three_deleted()
+
+    with nothing_is_changed_of("accounts_user", "id", stubborn), pytest.raises(ExceptionGroup) as raised:
+        tasks.prune()
+
+    assert raised.group_contains(DatabaseError, match="^no", depth=2)
+    assert erased() == {user.pk for user in others}
+    assert set(OutsideCall.objects.values_list("email", flat=True)) == {user.email for user in others}
+
+
+def test_the_longest_waiting_are_erased_first(parts: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(erasure, "AT_ONCE", 1)
+    expected = set()
+
+    for user in three_deleted():
+        erasure.clean_up_missed(now=timezone.now())
+        expected.add(user.pk)
+        assert erased() == expected
+
+
+def test_whose_leavings_cannot_be_erased_keeps_none_of_the_others_from_it(parts: Stack) -> None:
+    users = three_deleted()
+    erasure.clean_up_missed(now=timezone.now())
+    stubborn, *others = users
+    for user in users:
+        LoginRecord.objects.create(user_id=user.pk, at=NINE, outcome="failure", device="Firefox", ip="203.0.113.7")
+
+    with nothing_is_changed_of("accounts_loginrecord", "user_id", stubborn), pytest.raises(ExceptionGroup):
+        erasure.erase_late(now=timezone.now())
+
+    assert dict(LoginRecord.objects.values_list("user_id", "device")) == {
+        stubborn.pk: "Firefox", **dict.fromkeys((user.pk for user in others), ""),
+    }  # fmt: skip
+
+
+def test_while_the_cache_is_away_one_is_tried_and_none_is_erased_and_then_all_are(parts: Stack) -> None:
+    three_deleted()
+
+    parts.valkey.kill()
+    try:
+        with pytest.raises(ExceptionGroup) as raised:
+            erasure.clean_up_missed(now=timezone.now())
+    finally:
+        parts.valkey.start()
+
+    assert [type(error) for error in raised.value.exceptions] == [CacheAway]
+    assert erased() == set()
+    erasure.clean_up_missed(now=timezone.now())
+    assert len(erased()) == 3
 
 
 def test_who_is_not_deleted_is_not_erased(parts: Stack) -> None:
