@@ -12,8 +12,9 @@ from accounts.event_types import Sign, UserLoggedIn, UserSecurityAlert
 from accounts.handlers.logins import as_json, readable
 from events.envelope import Actor
 from events.outbox.operator_store import is_ours
-from events.outbox.publish import publish_all
+from events.outbox.publish import publish
 from events.routing import Delivery
+from events.trace import following
 
 # Whether the log has an earlier success. Each is one look into an index whatever the statistics say: it asks for an
 # order that no other way gives so cheaply, and `exists` would drop that. The latest comes from the index of times:
@@ -90,9 +91,11 @@ def check_login(logins: Sequence[tuple[UserLoggedIn, Delivery]]) -> None:
     found = _unusual(logins)
     suspects = [(event, delivery) for event, delivery in logins if delivery.event_id in found]
     ours = _published_by_us(suspects)
-    alerts = [_alert(event, found[by.event_id]) for event, by in suspects if by.event_id in ours]
-    if alerts:
-        publish_all(alerts, actor=Actor("system"))
+    for event, delivery in suspects:
+        if delivery.event_id in ours:
+            # A batch has a trace of its own; an alert belongs to that of its login.
+            with following(delivery.traceparent):
+                publish(_alert(event, found[delivery.event_id]), actor=Actor("system"))
 
 
 def _unusual(logins: Sequence[tuple[UserLoggedIn, Delivery]]) -> Mapping[UUID, tuple[Sign, ...]]:

@@ -34,8 +34,9 @@ def logged_in(user_id: UUID, at: datetime, *, device: str = "Firefox", ip: str |
     return UserLoggedIn(user_id=user_id, version=1, session_id=uuid7(), at=at, device=device, ip=ip)
 
 
-def brought(event: UserLoggedIn, event_id: UUID | None = None) -> Login:
-    return event, Delivery(event_id=event_id or uuid7(), handler="test", occurred_at=event.at)
+def brought(event: UserLoggedIn, event_id: UUID | None = None, traceparent: str = "") -> Login:
+    event_id = event_id or uuid7()
+    return event, Delivery(event_id=event_id, handler="test", occurred_at=event.at, traceparent=traceparent)
 
 
 def published(*logins: Login) -> None:
@@ -53,7 +54,7 @@ def published(*logins: Login) -> None:
         User.objects.bulk_create(users, ignore_conflicts=True)
         cursor.execute("select accounts_guarded()")
         for event, delivery in logins:
-            store.insert(NewRecord(delivery.event_id, event.type, _sealed(event, delivery.event_id)))
+            store.insert(NewRecord(delivery.event_id, event.type, _sealed(event, delivery)))
 
 
 def failed(user_id: UUID, *times: datetime, reason: str = "wrong_password") -> None:
@@ -66,7 +67,7 @@ def failed(user_id: UUID, *times: datetime, reason: str = "wrong_password") -> N
 
 def arrive(logins: Iterable[Login], *handlers: Handler) -> None:
     """One batch of the consumer's, each handler in a group of its own: its inbox keeps repeats from it."""
-    records = [_record_of(event, delivery.event_id) for event, delivery in logins]
+    records = [_record_of(event, delivery) for event, delivery in logins]
     for handler in handlers:
         name = f"{handler.__module__}.{handler.__name__}"
         batch.handle(records, group_of(on_batch(UserLoggedIn, handler, name="test"), name=name))
@@ -86,11 +87,12 @@ def as_told(login: UserLoggedIn, *signs: Sign) -> Told:
     return login.user_id, login.at, login.device, login.ip, signs
 
 
-def _record_of(event: UserLoggedIn, event_id: UUID) -> Record:
-    sealed = _sealed(event, event_id)
+def _record_of(event: UserLoggedIn, delivery: Delivery) -> Record:
+    sealed = _sealed(event, delivery)
     return Record("user.events", 0, 0, TIMESTAMP_MS, sealed.key.encode(), tuple(sealed.headers), sealed.value)
 
 
-def _sealed(event: UserLoggedIn, event_id: UUID) -> Envelope:
-    stamp = Stamp(id=event_id, source=EventsSettings.current().source, time=event.at, traceparent="")
+def _sealed(event: UserLoggedIn, delivery: Delivery) -> Envelope:
+    source, traceparent = EventsSettings.current().source, delivery.traceparent
+    stamp = Stamp(id=delivery.event_id, source=source, time=event.at, traceparent=traceparent)
     return seal(event, topic="user.events", stamp=stamp)

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -12,8 +13,10 @@ from uuid_utils.compat import uuid7
 from accounts.event_types import Sign
 from accounts.handlers import login_log, security
 from accounts.models import User
+from events.envelope import traceparent_of
 from events.models import OutboxRecord
 from events.outbox.store import decode_headers
+from events.trace import new_traceparent
 from tests.integration.logins import (
     NINE,
     Handler,
@@ -189,6 +192,18 @@ def test_all_signs_of_a_login_stand_in_one_alert_of_the_systems() -> None:
     record = OutboxRecord.objects.get(type="user.security_alert")
     assert (record.topic, record.key) == ("user.events", str(user_id))
     assert dict(decode_headers(bytes(record.headers)))["ce_authtype"] == b"system"
+
+
+def test_each_alert_follows_the_trace_of_its_own_login() -> None:
+    traces = {uuid7(): new_traceparent() for _ in range(2)}
+    login_log.write_login_log([brought(logged_in(user_id, NINE)) for user_id in traces])
+    logins = [brought(logged_in(user_id, TEN, device="Chrome"), None, trace) for user_id, trace in traces.items()]
+    published(*logins)
+
+    arrive(logins[::-1], CHECK)
+
+    alerts = OutboxRecord.objects.filter(type="user.security_alert")
+    assert {UUID(alert.key): traceparent_of(decode_headers(bytes(alert.headers))) for alert in alerts} == traces
 
 
 # what nobody may be told of ----------------------------------------------------------------------------------
