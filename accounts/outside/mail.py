@@ -104,6 +104,8 @@ _STARTS_A_LINK = re.compile(r"[.:/@\u3002\uff0e\uff61]")
 _BREAK = "\u200b"
 _CLOSING = 421  # RFC 5321, 3.8: the server ends the connection, whatever it was asked
 _PERMANENT = 500
+# RFC 5321, 4.2.3. What else a recipient is refused with ("554 Relay access denied") may be about us, and be mended.
+_NO_SUCH_MAILBOX = {550, 551, 553}
 
 
 class MailServerAway(Transient):
@@ -111,7 +113,7 @@ class MailServerAway(Transient):
 
 
 class MailDeferred(Retryable):
-    """The server refused this mail for now."""
+    """The server refused this mail, for now or for what may be mended."""
 
 
 class MailRefused(Permanent):
@@ -231,18 +233,18 @@ def _sorted_errors() -> Iterator[None]:
         yield
     except smtplib.SMTPRecipientsRefused as error:
         [(code, _)] = error.recipients.values()
-        raise _answer(error, code) from None
+        raise _answer(error, code, is_for_good=code in _NO_SUCH_MAILBOX) from None
     except smtplib.SMTPDataError as error:
-        raise _answer(error, error.smtp_code) from None
+        raise _answer(error, error.smtp_code, is_for_good=error.smtp_code >= _PERMANENT) from None
     except OSError as error:  # smtplib's other errors too: about the connection, our login, our sender address
         raise MailServerAway(_told(error)) from None
 
 
-def _answer(error: smtplib.SMTPException, code: int) -> EventsError:
+def _answer(error: smtplib.SMTPException, code: int, *, is_for_good: bool) -> EventsError:
     told = f"{type(error).__name__} {code}"
     if code == _CLOSING:
         return MailServerAway(told)
-    return MailRefused(told) if code >= _PERMANENT else MailDeferred(told)
+    return MailRefused(told) if is_for_good else MailDeferred(told)
 
 
 def _told(error: OSError) -> str:

@@ -181,8 +181,16 @@ def server_that(step: str, answer: str, settings: Settings) -> Iterator[None]:
         server.stop()
 
 
-PERMANENT = [("RCPT", "550 5.1.1 no such user"), ("DATA", "554 5.7.1 we do not want this")]
-FOR_NOW = [("RCPT", "450 4.2.0 greylisted"), ("RCPT", "452 4.2.2 mailbox full"), ("DATA", "451 4.3.0 try later")]
+PERMANENT = [
+    ("RCPT", "550 5.1.1 no such user"), ("RCPT", "551 5.1.6 user not local"), ("RCPT", "553 5.1.3 no such name"),
+    ("DATA", "550 5.7.1 looks like spam"), ("DATA", "552 5.3.4 too large"), ("DATA", "554 5.7.1 we do not want this"),
+]  # fmt: skip
+FOR_NOW = [
+    ("RCPT", "450 4.2.0 greylisted"), ("RCPT", "452 4.2.2 mailbox full"), ("DATA", "451 4.3.0 try later"),
+    # None says that there is no such mailbox.
+    ("RCPT", "554 5.7.1 Relay access denied"), ("RCPT", "530 5.7.0 log in first"), ("RCPT", "500 5.5.2 what?"),
+    ("RCPT", "503 5.5.1 bad sequence"), ("RCPT", "552 5.2.2 mailbox full"),
+]  # fmt: skip
 ABOUT_US = [
     ("MAIL", "530 5.7.0 log in first"), ("MAIL", "451 4.3.0 overloaded"), ("RCPT", "421 4.3.2 closing"),
     ("DATA", "421 4.3.2 closing"),
