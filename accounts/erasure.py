@@ -15,7 +15,7 @@ from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
-from accounts import passwords
+from accounts import observe, passwords
 from accounts.models import LastLogin, LoginRecord, SecurityRecord, User, UserSettings
 from accounts.outside import calls, notices
 from accounts.projections import profile_cache
@@ -50,17 +50,17 @@ def clean_up(user_id: UUID, *, key: str) -> None:
 
 
 def clean_up_missed(*, now: datetime) -> None:
-    """Who is deleted and was not erased in time: the event was given up, or never came. Raises as `_each_alone`."""
+    """Who is deleted and was not erased in time: the event was given up, or never came. Raises as `each_alone`."""
     missed = User.objects.filter(status=User.Status.DELETED, erased_at=None, updated_at__lt=now - IN_TIME)
-    _each_alone(_longest_waiting(missed)[:AT_ONCE], lambda user_id: clean_up(user_id, key=f"{user_id}/clean-up"))
+    each_alone(_longest_waiting(missed)[:AT_ONCE], lambda user_id: clean_up(user_id, key=f"{user_id}/clean-up"))
 
 
 def erase_late(*, now: datetime) -> None:
-    """What was written beside an erasure, or set aside and not seen by it, is erased too. Raises as `_each_alone`."""
+    """What was written beside an erasure, or set aside and not seen by it, is erased too. Raises as `each_alone`."""
     # Of a stranger's record the key may be anything.
     set_aside = Q(pk__in=[key for key in erasure.keys_set_aside() if _is_id(key)])
     deleted = User.objects.filter(set_aside | Q(erased_at__gt=now - LATE), status=User.Status.DELETED)
-    _each_alone(_longest_waiting(deleted), _erase_again)
+    each_alone(_longest_waiting(deleted), _erase_again)
 
 
 def _longest_waiting(users: QuerySet[User]) -> QuerySet[User, UUID]:
@@ -68,10 +68,11 @@ def _longest_waiting(users: QuerySet[User]) -> QuerySet[User, UUID]:
     return users.order_by("updated_at", "pk").values_list("pk", flat=True)
 
 
-def _each_alone(user_ids: Iterable[UUID], act: Callable[[UUID], None]) -> None:
+def each_alone(user_ids: Iterable[UUID], act: Callable[[UUID], None]) -> None:
     """Each in a transaction of its own: who cannot be erased keeps none of the others from it.
 
-    Raises what they raised, together. What is away would be so for the next one, too: there it ends.
+    Raises what they raised, together. A cache or a database that is away would be so for the next one, too: there it
+    ends.
     """
     failures: list[Exception] = []
     for user_id in user_ids:
@@ -79,9 +80,9 @@ def _each_alone(user_ids: Iterable[UUID], act: Callable[[UUID], None]) -> None:
             with transaction.atomic():
                 act(user_id)
         except Exception as error:  # noqa: BLE001 - raised below
-            error.add_note(f"user {user_id}")
+            observe.record_not_erased(error, user_id=user_id)
             failures.append(error)
-            if isinstance(error, Transient):
+            if isinstance(error, Transient) or connection.connection is None:
                 break
     if failures:
         raise ExceptionGroup("erasure", failures)

@@ -1,13 +1,13 @@
 """Every log line of this app; the rest of it calls the functions here. Lines carry ids, never addresses or names."""
 
 import logging
-import traceback
 from typing import Any
 from uuid import UUID
 
 from prometheus_client import Counter
 
 from accounts.models import LoginRecord, OutsideCall
+from events.wordless import wordless
 
 _SUPPRESSED = Counter("mail_suppressed_total", "Mails that were asked for and not owed, being over a quota.", ["kind"])
 _LIMITED = Counter("rate_limited_total", "Requests that were refused, being over a quota.", ["quota"])
@@ -52,11 +52,13 @@ def record_queue_away(*, row_id: UUID, error: str, quiet_s: float) -> None:
 
 
 def record_request_failed(error: Exception, *, code: str) -> None:
-    """A request was answered with 500 or 503. The error's message may quote data, so type and place alone are told."""
-    stack = "".join(traceback.format_tb(error.__traceback__))
-    cause = type(error.__cause__).__name__ if error.__cause__ else ""
-    told = {"code": code, "error": type(error).__name__, "cause": cause, "stack": stack}
-    _log.error("request failed", extra=told)
+    """A request was answered with 500 or 503."""
+    _log.error("request failed", extra={"code": code, **wordless(error)})
+
+
+def record_not_erased(error: Exception, *, user_id: UUID) -> None:
+    """House-keeping could not erase this user; it tries again."""
+    _log.error("not erased", extra={"user_id": str(user_id), **wordless(error)})
 
 
 def record_token_refused(*, reason: str) -> None:

@@ -1,7 +1,7 @@
 """The log of every process: JSON lines (or plain ones for a person) to stdout and to logs/usercenter.log.
 
-Each line has the trace id of the work in hand. Lines about Kafka carry `"marker": "kafka"`, so that
-`grep kafka` finds them.
+Each line has the trace id of the work in hand, and none the message of an error, which may quote anything. Lines about
+Kafka carry `"marker": "kafka"`, so that `grep kafka` finds them.
 """
 
 import logging
@@ -36,11 +36,14 @@ class TraceFilter(logging.Filter):
 def logging_config(form: str, file: Path) -> dict[str, Any]:
     """Django's LOGGING. The file is only ever appended to, and reopened when it was rotated from outside."""
     file.parent.mkdir(exist_ok=True)
-    handler = {"formatter": form if form == "console" else "json", "filters": ["trace"]}
+    handler = {"formatter": form if form == "console" else "json", "filters": ["trace", "wordless"]}
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "filters": {"trace": {"()": "usercenter.logs.TraceFilter"}},
+        "filters": {
+            "trace": {"()": "usercenter.logs.TraceFilter"},
+            "wordless": {"()": "events.wordless.WordlessFilter"},
+        },
         "formatters": {
             "json": {
                 "()": "pythonjsonlogger.json.JsonFormatter",

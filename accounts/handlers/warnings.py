@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from accounts.event_types import UserPasswordChanged, UserSecurityAlert
+from accounts.handlers.logins import readable
 from accounts.models import SecurityRecord, User
 from accounts.outside import notices
 from accounts.outside.mail import told_time
@@ -68,6 +69,6 @@ def _log(event: UserPasswordChanged | UserSecurityAlert, kind: str, delivery: De
         user_id=event.user_id,
         at=event.at,
         device="" if is_deleted else event.device or "",
-        ip=None if is_deleted else event.ip,
+        ip=None if is_deleted else readable(event.ip),
     )
     SecurityRecord.objects.bulk_create([record], ignore_conflicts=True)

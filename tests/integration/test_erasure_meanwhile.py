@@ -178,6 +178,23 @@ def test_who_cannot_be_erased_keeps_none_of_the_others_from_it(parts: Stack) -> 
     assert set(OutsideCall.objects.values_list("email", flat=True)) == {user.email for user in others}
 
 
+def test_while_the_database_is_away_one_is_tried(parts: Stack) -> None:
+    ids, tried = [user.pk for user in three_deleted()], []
+
+    def look_as_it_ends(user_id: UUID) -> None:
+        tried.append(user_id)
+        parts.postgres.kill()
+        User.objects.get(pk=user_id)
+
+    try:
+        with pytest.raises(ExceptionGroup):
+            erasure.each_alone(ids, look_as_it_ends)
+    finally:
+        parts.postgres.start()
+
+    assert tried == ids[:1]
+
+
 def test_the_longest_waiting_are_erased_first(parts: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(erasure, "AT_ONCE", 1)
     expected = set()
