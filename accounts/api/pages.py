@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.core import signing
+from django.core.exceptions import ValidationError
 from django.db.models import Model, Q, QuerySet
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -80,7 +81,7 @@ def page_of(
     """
     scope = _scope(request, query)
     last = _read(query.cursor, scope)
-    found = list((rows.filter(_after(by, last)) if last else rows).order_by(*by)[: query.page_size + 1])
+    found = list((_rows_after(rows, by, last) if last else rows).order_by(*by)[: query.page_size + 1])
     items, more = found[: query.page_size], len(found) > query.page_size
     cursor = signing.dumps(_place(items[-1], by), salt=scope) if more else None
     page: dict[str, Any] = {"items": answers(items), "next": cursor}
@@ -100,9 +101,20 @@ def _read(cursor: str | None, scope: str) -> list[str] | None:
     try:
         place: list[str] = signing.loads(cursor, salt=scope)
     except signing.BadSignature:
-        refused = FieldError("cursor", "invalid_cursor", "A cursor of this very list.", member="parameter")
-        raise InputRefused([refused]) from None
+        raise _invalid_cursor() from None
     return place
+
+
+def _rows_after(rows: QuerySet[Any], by: Sequence[str], last: Sequence[str]) -> QuerySet[Any]:
+    """A cursor that a version before has given may name a place of another kind."""
+    try:
+        return rows.filter(_after(by, last))
+    except (ValueError, ValidationError):
+        raise _invalid_cursor() from None
+
+
+def _invalid_cursor() -> InputRefused:
+    return InputRefused([FieldError("cursor", "invalid_cursor", "A cursor of this very list.", member="parameter")])
 
 
 def _place(row: Model, by: Sequence[str]) -> list[str]:

@@ -6,6 +6,7 @@ from django.db import migrations, models
 # Old rows get their own time and, behind it, what nobody can count by. The default is for processes of the version
 # before, which serve on while this one is installed.
 TO_UUIDS = """
+set local statement_timeout = 0;
 alter table accounts_securityrecord alter column id drop identity;
 alter table accounts_securityrecord alter column id type uuid using overlay(
     gen_random_uuid()::text placing

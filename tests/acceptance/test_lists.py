@@ -1,9 +1,11 @@
 """Sessions and logs page by page: each row once, whatever is written meanwhile, and only for whom a page is meant."""
 
+import json
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
+from django.core import signing
 
 from tests.acceptance.web import Web, bearer
 
@@ -100,6 +102,19 @@ def test_a_cursor_is_good_for_its_user_its_list_and_its_filter(web: Web, busy: d
 
     assert {(answer.status, answer.json["code"]) for answer in refused} == {(400, "validation-error")}
     assert {tuple(answer.codes) for answer in refused} == {(("cursor", "invalid_cursor"),)}
+
+
+def test_a_cursor_of_a_version_before_is_refused(web: Web, busy: dict[str, Any]) -> None:
+    """Rows had numbers once; what is signed may be so still."""
+    filters = {"from": "None", "to": "None"}
+    scope = json.dumps(["accounts.page", SECURITY_LOG, busy["user"]["id"], filters], sort_keys=True)
+    place = ["2026-11-24T12:00:00+00:00"]
+    known, former = (
+        signing.dumps([*place, row], key=web.environ["SECRET_KEY"], salt=scope) for row in (busy["user"]["id"], "123")
+    )
+
+    assert web.read(SECURITY_LOG, busy["token"], cursor=known).status == 200
+    assert web.read(SECURITY_LOG, busy["token"], cursor=former).codes == [("cursor", "invalid_cursor")]
 
 
 @pytest.mark.parametrize("size", ["0", "101", "-1", "1.5", "x", "00010", "\u0661", "", "9" * 500])
