@@ -157,16 +157,19 @@ def void_all(user: User, *, but_for: Collection[str] = ()) -> None:
         cursor.execute(_VOID, [user.pk, sorted(ended - {Link.Purpose.UNDO_EMAIL.value})])
 
 
-def void_undos_since(user: User, back: EmailAddress) -> bool:
-    """The locked user has this address again: the changes since it was given up cannot be undone in turn.
+def take_back(user: User, address: EmailAddress) -> bool:
+    """Whether the address is held for the locked user, who has it again: then it is as if its link had been used."""
+    held = Link.objects.filter(user=user, purpose=Link.Purpose.UNDO_EMAIL, spent_at=None, expires_at__gt=Now())
+    own = held.filter(email_canonical=address.canonical).order_by("created_at").first()
+    if own:
+        void_undos_since(user, bytes(own.hash))
+    return own is not None
 
-    False where it was not given up, or longer ago than a link is good.
-    """
-    undos = Link.objects.filter(user=user, purpose=Link.Purpose.UNDO_EMAIL)
-    given_up = undos.filter(email_canonical=back.canonical, expires_at__gt=Now()).order_by("created_at").first()
-    if given_up:
-        _spend(undos.filter(created_at__gte=given_up.created_at))
-    return given_up is not None
+
+def void_undos_since(user: User, link_hash: bytes) -> None:
+    """The changes that are undone with this link's cannot be undone in turn."""
+    own = Link.objects.get(hash=link_hash)
+    _spend(Link.objects.filter(user=user, purpose=Link.Purpose.UNDO_EMAIL, created_at__gte=own.created_at))
 
 
 def _token_of(call_id: UUID) -> str:

@@ -39,7 +39,7 @@ class PendingRegistration(models.Model):
 
 
 class WithheldUsername(models.Model):
-    """A username that was asked for together with an address that is taken, by its keyed hash: nobody gets it.
+    """A username that was asked for together with an address that is taken, by its keyed hash: nobody takes it.
 
     As it would be taken if the address had been free; else who asks for it once more would learn which it was.
     """

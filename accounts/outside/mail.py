@@ -74,8 +74,7 @@ NOTICES = {
         if_taken="already_registered",
     ),
     "email_change_asked": Notice("Your e-mail address is about to change"),
-    "email_changed": Notice("Your e-mail address was changed", Link.Purpose.UNDO_EMAIL),
-    "email_given_up": Notice("Your e-mail address was changed"),
+    "email_changed": Notice("Your e-mail address was changed", Link.Purpose.UNDO_EMAIL, good_without=True),
     "suspended": Notice("Your account was suspended"),
     "reactivated": Notice("Your account is active again", optional=True),
     "pending_deletion": Notice(
@@ -106,6 +105,7 @@ _CLOSING = 421  # RFC 5321, 3.8: the server ends the connection, whatever it was
 _PERMANENT = 500
 # RFC 5321, 4.2.3. What else a recipient is refused with ("554 Relay access denied") may be about us, and be mended.
 _NO_SUCH_MAILBOX = {550, 551, 553}
+_POLICY = b"5.7."  # RFC 3463, 3.8: "550 5.7.1 Relaying denied"
 
 
 class MailServerAway(Transient):
@@ -232,8 +232,9 @@ def _sorted_errors() -> Iterator[None]:
     try:
         yield
     except smtplib.SMTPRecipientsRefused as error:
-        [(code, _)] = error.recipients.values()
-        raise _answer(error, code, is_for_good=code in _NO_SUCH_MAILBOX) from None
+        [(code, told)] = error.recipients.values()
+        is_policy = told.startswith(_POLICY)
+        raise _answer(error, code, is_for_good=code in _NO_SUCH_MAILBOX and not is_policy) from None
     except smtplib.SMTPDataError as error:
         raise _answer(error, error.smtp_code, is_for_good=error.smtp_code >= _PERMANENT) from None
     except OSError as error:  # smtplib's other errors too: about the connection, our login, our sender address

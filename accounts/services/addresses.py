@@ -74,7 +74,7 @@ def give_up(user: User, *, now: datetime) -> None:
     No mailed link undoes what staff does, nor what was done before: where the account was a thief's, so is the mailbox.
     """
     links.void_all(user)
-    _tell_former(user, "email_given_up", now)
+    _tell_former(user, now)
 
 
 def owe_way_back(user: User) -> None:
@@ -94,11 +94,10 @@ def _verify(link: Found, now: datetime) -> None:
 def _confirm(link: Found, client: Client, now: datetime) -> None:
     user = links.use(link)
     links.void_all(user, but_for=links.OUTLIVING)
-    is_back = links.void_undos_since(user, parse_email(link.email))
+    is_back = links.take_back(user, parse_email(link.email))
+    call_id = _tell_former(user, now)
     # What nobody has shown to be theirs may be a stranger's, and a thief's is what is left for an address of before.
-    is_held = user.email_verified and not is_back
-    call_id = _tell_former(user, "email_changed" if is_held else "email_given_up", now)
-    if call_id and is_held:
+    if call_id and user.email_verified and not is_back:
         links.hold(EmailAddress(user.email, user.email_canonical), user, call_id=call_id, now=now)
     security_log.note(SecurityRecord.Kind.EMAIL_CHANGED, user.pk, now=now, client=client)
     _set(user, link, now)
@@ -107,7 +106,7 @@ def _confirm(link: Found, client: Client, now: datetime) -> None:
 @in_transaction
 def _undo(link: Found, client: Client, now: datetime) -> None:
     user = links.use(link)
-    links.void_undos_since(user, parse_email(link.email))
+    links.void_undos_since(user, link.hash)
     links.void_all(user, but_for=[Link.Purpose.UNDO_EMAIL])
     Session.objects.filter(user=user).end(now=now)
     if user.status == User.Status.PENDING_DELETION:
@@ -116,10 +115,10 @@ def _undo(link: Found, client: Client, now: datetime) -> None:
     _set(user, link, now)
 
 
-def _tell_former(user: User, kind: str, now: datetime) -> UUID | None:
-    """Owe a mail to the address that the user has yet."""
-    facts = {"at": told_time(now)}
-    return notices.request(kind=kind, user_id=user.pk, key=f"{kind}/{uuid4()}", facts=facts, email=user.email)
+def _tell_former(user: User, now: datetime) -> UUID | None:
+    """Owe a mail to the address that the user has yet; it has a link where the address is held by then."""
+    key, facts = f"email_changed/{uuid4()}", {"at": told_time(now)}
+    return notices.request(kind="email_changed", user_id=user.pk, key=key, facts=facts, email=user.email)
 
 
 def _set(user: User, link: Found, now: datetime) -> None:

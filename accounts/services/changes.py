@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any
 
 from django.db import IntegrityError
-from django.db.models import QuerySet
 
 from accounts import links, observe, opaque, throttles
 from accounts.errors import Refused
@@ -22,7 +21,7 @@ from events.outbox.publish import publish
 
 
 class UsernameTaken(Refused):
-    """Another user has this name, in one spelling or another, or nobody may have it (`withhold`)."""
+    """Another user has this name, in one spelling or another, or nobody may take it (`withhold`)."""
 
 
 class EmailTaken(Refused):
@@ -121,20 +120,20 @@ def save(user: User, *columns: str) -> None:
         if taken is None:
             raise
         raise taken from error
-    if (not columns or "username_canonical" in columns) and _withheld(user.username_canonical).exists():
-        raise UsernameTaken
     # Not before: whoever gives the address up at this moment has done so by now, and may have it back.
     if (not columns or "email_canonical" in columns) and links.is_held(user.email_canonical, but_for=user):
         raise EmailTaken
 
 
 def withhold(username_canonical: str) -> None:
-    """Nobody gets this username; it may be somebody's already."""
+    """Nobody takes this username, unless staff gives it to them."""
     WithheldUsername.objects.bulk_create([WithheldUsername(hash=_hash_of(username_canonical))], ignore_conflicts=True)
 
 
-def _withheld(username_canonical: str) -> QuerySet[WithheldUsername]:
-    return WithheldUsername.objects.filter(hash=_hash_of(username_canonical))
+def refuse_withheld(user: User) -> None:
+    """After the user has taken a username. Raises UsernameTaken."""
+    if WithheldUsername.objects.filter(hash=_hash_of(user.username_canonical)).exists():
+        raise UsernameTaken
 
 
 def _hash_of(username_canonical: str) -> bytes:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from accounts.models import Session, User, UserSettings
-from accounts.services.changes import Expected, change, columns_of, locked_owner, refuse_stale
+from accounts.services.changes import Expected, change, columns_of, locked_owner, refuse_stale, refuse_withheld
 from accounts.services.transactions import in_transaction
 from events.envelope import Actor
 
@@ -21,7 +21,10 @@ def change_profile(*, session: Session, changes: Mapping[str, Any], expected: Ex
     """
     user = locked_owner(session, now=now)
     refuse_stale(user.version, expected)
+    former = user.username_canonical
     change(user, columns_of(changes), actor=Actor("user", str(user.pk)), now=now)
+    if user.username_canonical != former:
+        refuse_withheld(user)
     return user
 
 

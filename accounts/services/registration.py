@@ -24,7 +24,7 @@ from accounts.names import EmailAddress, Username
 from accounts.outside import notices, queue
 from accounts.selectors import UserNotFound
 from accounts.services import idempotency, staff
-from accounts.services.changes import EmailTaken, UsernameTaken, count_revealing, save, withhold
+from accounts.services.changes import EmailTaken, UsernameTaken, count_revealing, refuse_withheld, save, withhold
 from accounts.services.credentials import InvalidCredentials, locked_as_verified, refuse_unless_active
 from accounts.services.idempotency import Done, RequestKey
 from accounts.services.opening import OpenSession, open_session
@@ -117,6 +117,7 @@ def complete(registration_id: UUID, *, now: datetime) -> None:
         try:
             with transaction.atomic():
                 save(user)
+                refuse_withheld(user)
         except (UsernameTaken, EmailTaken) as taken:
             _say_why_not(noted, taken)
         else:
@@ -137,6 +138,7 @@ def _register(user: User, client: Client, key: RequestKey | None, now: datetime)
     if not idempotency.claim(key, user.pk, now=now):
         return None
     save(user)
+    refuse_withheld(user)
     opened = open_session(user, client, now)
     publish(_registered(user), actor=Actor("user", str(user.pk)))
     return opened

@@ -158,7 +158,7 @@ def test_another_address_is_to_be_verified_and_the_former_one_is_told(
 
     assert (answer.json["email"], answer.json["email_verified"]) == (f"new-{somebody}@example.com", False)
     owed = web.sql("select kind from accounts_outsidecall where user_id = %s order by kind", somebody)
-    assert owed == [("email_given_up",), (kind,)]
+    assert owed == [("email_changed",), (kind,)]
 
 
 @pytest.mark.parametrize(

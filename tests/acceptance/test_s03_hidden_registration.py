@@ -12,12 +12,13 @@ from uuid import uuid4
 import pytest
 
 from devstack import Stack
+from tests.acceptance.administering import change
 from tests.acceptance.linking import CONFIRM, NEW
 from tests.acceptance.mailing import RESEND, RESET, Mailing, link_by, token_in
 from tests.acceptance.serving import serving
 from tests.acceptance.streaming import Streaming, streaming_of
 from tests.acceptance.visiting import Visitor, visitor
-from tests.acceptance.web import ME, PASSWORD, REGISTER, Answer, Web, bearer
+from tests.acceptance.web import ME, PASSWORD, REGISTER, Answer, Web, bearer, superuser
 from tests.integration.mailing import text_of
 
 VERIFY = "/api/v1/users/email/verify"
@@ -124,6 +125,8 @@ def test_the_username_tells_nothing_of_the_address_either(
     assert {answer.told for answer in (*renamed, *registered)} == {(409, "username-taken")}
     mailing.wait_until_idle(hidden)
     assert [[mail["Subject"] for mail in mailing.mails_to(body["email"])] for body in again] == [[TAKEN]] * 2
+    given = change(web, superuser(web), web.register()["user"]["id"], {"username": names[1]})
+    assert (given.status, given.json["username"]) == (200, names[1])
 
 
 def test_the_user_signs_in_once_the_address_is_shown_to_be_theirs(hidden: Web, mailing: Mailing) -> None:

@@ -16,7 +16,6 @@ from tests.acceptance.web import (
     LOGOUT_ALL,
     ME,
     PASSWORD,
-    REAUTHENTICATE,
     TOKEN_ANSWER,
     Answer,
     Call,
@@ -160,27 +159,6 @@ def test_a_request_that_waited_while_its_session_ended_does_nothing(
 
     assert late.result().told == (401, "session-revoked")
     assert web.sql(state, user_id) == before
-
-
-@pytest.mark.parametrize(
-    ("path", "body"),
-    [
-        (REAUTHENTICATE, {"password": PASSWORD}),
-        (CHANGE_PASSWORD, {"current_password": PASSWORD, "new_password": NEW}),
-    ],
-)
-def test_who_is_barred_while_the_password_is_looked_at_is_out(web: Web, path: str, body: dict[str, str]) -> None:
-    opened = web.register()
-    user_id = opened["user"]["id"]
-    with ThreadPoolExecutor(1) as pool, psycopg.connect(web.dsn) as barring:
-        barring.execute("select accounts_unguarded('a test')")
-        barring.execute("select from accounts_user where id = %s for no key update", [user_id])
-        late = pool.submit(web.call, "POST", path, body, **bearer(opened["token"]))
-        wait_for(partial(are_waiting, web, 1))
-        barring.execute("update accounts_user set status = 'suspended' where id = %s", [user_id])
-        barring.commit()
-
-    assert late.result().told == (401, "session-revoked")
 
 
 def test_a_reset_ends_all_sessions_and_opens_none(web: Web, mailing: Mailing, three: list[dict[str, Any]]) -> None:

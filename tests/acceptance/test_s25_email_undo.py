@@ -85,6 +85,19 @@ def test_who_comes_back_by_another_link_leaves_the_thief_none(web: Web, mailing:
     assert undo(web, owner.undo_at(owner.address)).told == INVALID
 
 
+def test_a_thief_who_is_thrown_out_gains_nothing_by_coming_again(web: Web, owner: Owner) -> None:
+    """Undoing leaves the password as it is."""
+    second = another_address()
+    owner.moves_to(second)
+    owner.moves_to(another_address())
+    assert undo(web, owner.undo_at(owner.address)).status == 204
+
+    owner.moves_to(second, web.sign_in(owner.opened["user"])["token"])
+
+    assert undo(web, owner.undo_at(owner.address, 2)).status == 204
+    assert address_of(web, owner) == owner.address
+
+
 def test_what_staff_has_set_no_link_changes_back(web: Web, mailing: Mailing, owner: Owner) -> None:
     second, third = another_address(), another_address()
     owner.moves_to(second)

@@ -189,7 +189,7 @@ FOR_NOW = [
     ("RCPT", "450 4.2.0 greylisted"), ("RCPT", "452 4.2.2 mailbox full"), ("DATA", "451 4.3.0 try later"),
     # None says that there is no such mailbox.
     ("RCPT", "554 5.7.1 Relay access denied"), ("RCPT", "530 5.7.0 log in first"), ("RCPT", "500 5.5.2 what?"),
-    ("RCPT", "503 5.5.1 bad sequence"), ("RCPT", "552 5.2.2 mailbox full"),
+    ("RCPT", "503 5.5.1 bad sequence"), ("RCPT", "552 5.2.2 mailbox full"), ("RCPT", "550 5.7.1 Relaying denied"),
 ]  # fmt: skip
 ABOUT_US = [
     ("MAIL", "530 5.7.0 log in first"), ("MAIL", "451 4.3.0 overloaded"), ("RCPT", "421 4.3.2 closing"),

@@ -105,10 +105,6 @@ KINDS = {
         subject="Your e-mail address was changed", says="since some day your account", email=OTHER,
         facts={"at": "some day"}, page="undo-email", purpose="undo_email",
     ),
-    "email_given_up": Kind(
-        subject="Your e-mail address was changed", says="If it was not, tell those who run", email=OTHER,
-        facts={"at": "some day"},
-    ),
     "suspended": Kind(
         subject="Your account was suspended", says="was suspended until some day;", user={"status": "suspended"},
         facts={"reason": HOSTILE, "until": "some day"},
