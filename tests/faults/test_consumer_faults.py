@@ -61,22 +61,18 @@ def test_what_is_away_is_waited_for_and_told_and_sigterm_ends_the_wait(group: Gr
             group.misses(without_kafka, "kafka")
             group.misses(without_cache, effects.HANDLER)
 
-        def all_go_on() -> None:
-            postgres.heal()
-            kafka.heal()
-            without_cache.heals("away")
-            group.works(*members)
-
         postgres.cut()
         kafka.cut()
-        all_go_on()
-        for break_both in (postgres.half_open, kafka.half_open), (postgres.refuse, kafka.refuse):
-            for fault in break_both:
-                fault()
-            all_wait()
-            all_go_on()
-        postgres.refuse()
+        group.works(*members)
+        postgres.half_open()
         kafka.half_open()
+        all_wait()
+        postgres.heal()
+        kafka.heal()
+        without_cache.heals("away")
+        group.works(*members)
+        postgres.refuse()
+        kafka.refuse()
         all_wait()
         for member in members:
             member.process.ask_to_end()
