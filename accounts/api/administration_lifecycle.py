@@ -12,7 +12,7 @@ from accounts.api import inputs
 from accounts.api.administration_answers import AdminUserAnswer, admin_user_answer
 from accounts.api.lifecycle import LeavingAnswer, leaving_answer
 from accounts.api.permissions import AT_ONCE, CHANGE, DELETE, AdminEndpoint, staff_of
-from accounts.api.schema import ACCEPTED, refuses
+from accounts.api.schema import ACCEPTED, LOCATION, refuses
 from accounts.services import lifecycle
 from accounts.services.administration import send_reset, unlock
 
@@ -82,6 +82,7 @@ class DeleteView(AdminEndpoint):
     @extend_schema(
         operation_id="delete_user",
         request=DeleteInput,
+        parameters=[LOCATION],
         responses={202: LeavingAnswer},
         extensions=refuses("invalid-state", "last-admin"),
     )
@@ -91,7 +92,8 @@ class DeleteView(AdminEndpoint):
         if body.immediately and not by.has_perm(AT_ONCE):
             raise PermissionDenied
         delete = lifecycle.delete_immediately if body.immediately else lifecycle.delete
-        return leaving_answer(delete(user_id=user_id, reason=body.reason, by=by, now=timezone.now()))
+        user = delete(user_id=user_id, reason=body.reason, by=by, now=timezone.now())
+        return leaving_answer(user, Location=f"/api/v1/admin/users/{user_id}")
 
 
 class RestoreUserView(AdminEndpoint):

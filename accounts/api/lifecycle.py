@@ -64,9 +64,9 @@ class RestoreView(PublicEndpoint):
         return token_answer(_restore(body, client_of(request), now), now=now)
 
 
-def leaving_answer(user: User) -> Response:
+def leaving_answer(user: User, **headers: str) -> Response:
     """202: the deletion goes on by itself."""
-    return Response({"status": user.status, "delete_after": user.delete_after}, status=202)
+    return Response({"status": user.status, "delete_after": user.delete_after}, status=202, headers=headers)
 
 
 def _restore(body: Any, client: Client, now: datetime) -> OpenSession:

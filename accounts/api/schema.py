@@ -27,6 +27,14 @@ IF_MATCH = OpenApiParameter(
     required=True,
     description="The ETag of what was read, or `*`.",
 )
+LOCATION = OpenApiParameter(
+    "Location",
+    {"type": "string", "format": "uri-reference"},
+    OpenApiParameter.HEADER,
+    required=True,
+    description="Where it can be followed.",
+    response=[202],
+)
 ACCEPTED = OpenApiResponse({"$ref": "#/components/schemas/Accepted"}, "The rest goes by mail.")
 
 _OWN = "x-refusals"
@@ -118,7 +126,7 @@ def _complete_answer(status: str, answer: Json, schemas: Json) -> None:
         of = component_of(media["schema"])
         names += ["ETag"] if of in _WITH_ETAG else ["Link"] if of.endswith("Page") else []
     names += ["Location"] if status == "201" else []
-    answer.setdefault("headers", {name: {"$ref": f"#/components/headers/{name}"} for name in names})
+    answer["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in names} | answer.get("headers", {})
     answer["description"] = answer["description"] or "Done."
 
 

@@ -242,6 +242,7 @@ def test_a_user_goes_through_every_status_and_back(web: Web, admin: dict[str, An
     assert again.told == (409, "invalid-state")
     assert (left.status, left.json["status"]) == (202, "pending_deletion")
     assert left.json["delete_after"]
+    assert (left.headers["Location"], gone.headers["Location"]) == (of(user_id), of(user_id))
     assert (restored.status, restored.json["status"], restored.json["delete_after"]) == (200, "suspended", None)
     assert (reactivated.status, reactivated.json["status"]) == (200, "active")
     assert (gone.status, gone.json) == (202, {"status": "deleted", "delete_after": None})

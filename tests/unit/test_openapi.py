@@ -118,6 +118,7 @@ def test_every_success_tells_its_headers() -> None:
     assert {place for place, headers in named.items() if "Location" in headers} == {
         ("/api/v1/users/register", "201"),
         ("/api/v1/admin/users", "201"),
+        ("/api/v1/admin/users/{user_id}/delete", "202"),
     }
 
 
