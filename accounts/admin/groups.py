@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from accounts.admin.lookups import FilteredByItsFilters
+from events.admin.lists import FilteredByItsFilters
 
 admin.site.unregister(Group)
 

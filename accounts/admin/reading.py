@@ -5,7 +5,6 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
-from accounts.admin.lookups import FilteredByItsFilters
 from accounts.models import (
     LastLogin,
     LoginRecord,
@@ -15,6 +14,7 @@ from accounts.models import (
     UnguardedChange,
     UserSettings,
 )
+from events.admin.lists import FilteredByItsFilters
 
 
 class ReadOnlyAdmin(FilteredByItsFilters):

@@ -12,10 +12,10 @@ from django.http import HttpRequest, HttpResponseRedirect
 
 from accounts import user_listing
 from accounts.admin import forms, moves
-from accounts.admin.lookups import FilteredByItsFilters
 from accounts.models import User
 from accounts.models.user import DELETE_IMMEDIATELY
 from accounts.services import staff
+from events.admin.lists import FilteredByItsFilters
 
 _NAMES = ["username", "email", "display_name"]
 _STATE = [

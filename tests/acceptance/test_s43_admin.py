@@ -39,6 +39,11 @@ ROWS = {
     "events/outboxrecord": ("events_outbox", "id"),
     "events/parkeddelivery": ("events_parked", "id"),
 }
+# Whose traceback quotes a row.
+PARKED = (
+    'insert into events_parked ("group", handler, event_id, type, topic, partition, "offset", recorded_at, headers,'
+    " reason, error) values ('g', 'h', %s, 't', 't', 0, 0, now(), '', 'poison', 'CANARY-error of a row')"
+)
 
 
 @pytest.fixture(scope="module")
@@ -158,6 +163,7 @@ SECRETS = {
         "select hash::text from accounts_refreshtoken, accounts_session where id = session_id and user_id = %s",
     ),
     "value": ("events/outboxrecord", "select encode(value, 'escape') from events_outbox where key = %s"),
+    "error": ("events/parkeddelivery", f"{PARKED} returning error"),
 }
 
 
@@ -204,12 +210,7 @@ def kept(web: Web, root: Browser) -> Mapping[str, str]:
         "insert into accounts_usersettings (user_id, notify_email, notify_sms, version) values (%s, true, false, 1)",
         user["id"],
     )
-    web.sql(
-        "insert into events_parked"
-        ' ("group", handler, event_id, type, topic, partition, "offset", recorded_at, headers, reason)'
-        " values ('g', 'h', %s, 't', 't', 0, 0, now(), '', 'poison')",
-        user["id"],
-    )
+    web.sql(PARKED, user["id"])
     return {page: str(web.sql(f"select {key} from {table}")[0][0]) for page, (table, key) in ROWS.items()}  # noqa: S608 - our own
 
 

@@ -43,7 +43,7 @@ def one_parked() -> ParkedDelivery:
     return ParkedDelivery.objects.create(
         group="usercenter", handler="tell-status", event_id=uuid7(), type="user.status_changed", topic="user.events",
         partition=2, offset=41, recorded_at=now, key=b"user-1", headers=b"[]", value=b"very private",
-        reason="TypeError",
+        reason="failed: TypeError", error="Traceback:\nTypeError: very private",
     )  # fmt: skip
 
 
@@ -88,7 +88,8 @@ def test_parked_deliveries_show_why_and_no_data() -> None:
     listed = shown(page.changelist_view(as_superuser()))
     detail = shown(page.change_view(as_superuser(), str(parked.pk)))
     assert "tell-status" in listed
-    assert "TypeError" in detail
+    assert "failed: TypeError" in listed
+    assert "failed: TypeError" in detail
     assert "very private" not in listed + detail
 
 

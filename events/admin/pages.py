@@ -1,6 +1,7 @@
 """Operators' pages: what the outbox holds and what was parked; dead records are requeued, dead letters replayed.
 
-Neither shows the data of an event, which may be personal: ids, states and reasons say what to do.
+Neither shows the data of an event, which may be personal, nor a traceback, whose message may quote them: ids, states
+and reasons, which name the error's class, say what to do.
 """
 
 from collections.abc import Mapping
@@ -9,13 +10,14 @@ from typing import Any, ClassVar
 from django.contrib import admin
 from django.http import HttpRequest
 
+from events.admin.lists import FilteredByItsFilters
 from events.conf import EventsSettings
 from events.inbox import dead_letters
 from events.models import OutboxRecord, ParkedDelivery
 from events.outbox.requeue import requeue
 
 
-class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]  # Django takes none at run time
+class ReadOnly(FilteredByItsFilters):
     """A list and its pages without any way to change a thing."""
 
     show_full_result_count = False  # the tables are long
@@ -32,11 +34,6 @@ class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]  # Django takes none
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Retention deletes."""
         return False
-
-    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
-        """What is not shown is not asked for either: answers would tell it, a character at a time."""
-        column = lookup.partition("__")[0]
-        return column not in (self.exclude or ()) and super().lookup_allowed(lookup, value, request)
 
 
 class State(admin.SimpleListFilter):
@@ -111,7 +108,7 @@ class ParkedDeliveryAdmin(ReadOnly):
         "next_attempt_at", "dead_at",
     )  # fmt: skip
     list_filter = (ParkedState, "group", "handler", "topic")
-    exclude = ("key", "headers", "value")
+    exclude = ("key", "headers", "value", "error")
     actions = ("replay", "discard")
 
     def has_settle_permission(self, request: HttpRequest) -> bool:

@@ -9,9 +9,10 @@ from django.http import HttpRequest
 
 
 class FilteredByItsFilters(admin.ModelAdmin):  # type: ignore[type-arg]  # it takes no parameter at run time
-    """The base of our pages; what is none of their filters is a bad request, whatever it would have found."""
+    """The base of all pages; what is none of their filters is a bad request, whatever it would have found."""
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
-        """Columns of `list_filter`, not what lies behind them."""
+        """Columns of `list_filter`, not what lies behind them; and the names of filters of our own."""
         column, *of_it = lookup.split("__")
-        return column in self.list_filter and of_it in ([], ["exact"], ["isnull"])
+        own = [getattr(one, "parameter_name", None) for one in self.list_filter]
+        return lookup in own or (column in self.list_filter and of_it in ([], ["exact"], ["isnull"]))
