@@ -12,7 +12,8 @@ class FilteredByItsFilters(admin.ModelAdmin):  # type: ignore[type-arg]  # it ta
     """The base of all pages; what is none of their filters is a bad request, whatever it would have found."""
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
-        """Columns of `list_filter`, not what lies behind them; and the names of filters of our own."""
+        """Columns of `list_filter`, not what lies behind them; and the names of filters of our own. None has a NUL."""
         column, *of_it = lookup.split("__")
         own = [getattr(one, "parameter_name", None) for one in self.list_filter]
-        return lookup in own or (column in self.list_filter and of_it in ([], ["exact"], ["isnull"]))
+        is_filter = lookup in own or (column in self.list_filter and of_it in ([], ["exact"], ["isnull"]))
+        return is_filter and "\0" not in value

@@ -185,6 +185,19 @@ def test_a_list_is_narrowed_by_its_own_filters(web: Web, root: Browser, asked: s
     assert root.get(f"{USERS}?{asked}").status == 200
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "accounts/user/?status__exact", "accounts/user/?status", "accounts/outsidecall/?kind__exact",
+        "events/outboxrecord/?topic__exact", "events/outboxrecord/?state", "events/parkeddelivery/?group",
+    ],
+)  # fmt: skip
+def test_a_filter_by_what_no_text_has_is_a_bad_request(web: Web, root: Browser, asked: str) -> None:
+    for value in ("%00", "active%00", f"active&{asked.partition('?')[2]}=%00"):
+        assert root.get(f"/admin/{asked}={value}").status == 400
+    assert root.get(f"/admin/{asked}=active").status == 200
+
+
 def test_the_action_that_deletes_leaves_the_time_to_think_again(web: Web, root: Browser) -> None:
     user = a_user(web)
 
