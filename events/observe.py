@@ -67,6 +67,7 @@ SET_ASIDE = Gauge(
 )
 UNKNOWN = "unknown"
 NO_HANDLER = "none"
+_NAMED_MOST = 20
 
 
 def record_probes_open(*, port: int) -> None:
@@ -142,8 +143,8 @@ def record_record_dead(*, topic: str, event_id: UUID, reason: str) -> None:
 
 
 def record_requeued(*, ids: Sequence[int]) -> None:
-    """Copies of these dead outbox records are pending."""
-    _write(logging.INFO, "outbox records requeued", ids=list(ids))
+    """Copies of these dead outbox records are pending; here and in the next two the first few are named."""
+    _write(logging.INFO, "outbox records requeued", records=len(ids), ids=list(ids[:_NAMED_MOST]))
 
 
 def record_pruned(*, records: int) -> None:
@@ -251,14 +252,14 @@ def record_dead_letter(at: tuple[str, int, int], *, event_id: UUID, event_type: 
     )  # fmt: skip
 
 
-def record_replayed(*, letters: int) -> None:
-    """Somebody asked for so many dead letters to be tried again."""
-    _write(logging.INFO, "dead letters replayed", letters=letters)
+def record_replayed(*, ids: Sequence[int]) -> None:
+    """Somebody asked for these dead letters to be tried again."""
+    _write(logging.INFO, "dead letters replayed", letters=len(ids), ids=list(ids[:_NAMED_MOST]))
 
 
-def record_discarded(*, letters: int) -> None:
-    """Somebody gave so many dead letters up."""
-    _write(logging.WARNING, "dead letters discarded", letters=letters)
+def record_discarded(*, ids: Sequence[int]) -> None:
+    """Somebody gave these dead letters up."""
+    _write(logging.WARNING, "dead letters discarded", letters=len(ids), ids=list(ids[:_NAMED_MOST]))
 
 
 def record_skipped(*, topic: str, partition: int, offset: int) -> None:

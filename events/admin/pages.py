@@ -4,10 +4,16 @@ Neither shows the data of an event, which may be personal, nor a traceback, whos
 and reasons, which name the error's class, say what to do.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
-from django.contrib import admin
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ActionForm
+from django.contrib.admin.models import CHANGE, DELETION, LogEntry
+from django.db import transaction
 from django.http import HttpRequest
 
 from events.admin.lists import FilteredByItsFilters
@@ -15,6 +21,23 @@ from events.conf import EventsSettings
 from events.inbox import dead_letters
 from events.models import OutboxRecord, ParkedDelivery
 from events.outbox.requeue import requeue
+
+_AT_ONCE = 500  # records, and so keys locked, in one transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """What is done to chosen records, of which `run` gives those it was done to; and what it is called afterwards."""
+
+    done: str
+    run: Callable[[Sequence[int]], Sequence[int]]
+    flag: int = CHANGE
+
+
+class SureForm(ActionForm):
+    """What an action is told: a discarded letter does not come back."""
+
+    sure = forms.BooleanField(required=False, label="Discard for good: ")
 
 
 class ReadOnly(FilteredByItsFilters):
@@ -34,6 +57,19 @@ class ReadOnly(FilteredByItsFilters):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Retention deletes."""
         return False
+
+    def done_to(self, ids: Sequence[int], act: Act, request: HttpRequest) -> int:
+        """Do it to these, some hundred in one transaction; gives to how many it was done."""
+        steps = (ids[start : start + _AT_ONCE] for start in range(0, len(ids), _AT_ONCE))
+        return sum(self._done_to(step, act, request) for step in steps)
+
+    @transaction.atomic
+    def _done_to(self, ids: Sequence[int], act: Act, request: HttpRequest) -> int:
+        """With the admin's own record of each, which says by whom."""
+        rows = self.get_queryset(request).defer(*(self.exclude or ())).in_bulk(ids)
+        done = act.run(ids)
+        LogEntry.objects.log_actions(str(request.user.pk), [rows[row_id] for row_id in done], act.flag, act.done)
+        return len(done)
 
 
 class State(admin.SimpleListFilter):
@@ -90,9 +126,10 @@ class OutboxRecordAdmin(ReadOnly):
     @admin.action(description="Requeue: send dead records again, as copies", permissions=["requeue"])
     def requeue_dead(self, request: HttpRequest, queryset: Any) -> None:
         """Those of the chosen ones that are dead and were not requeued before."""
-        requeued = requeue(list(queryset.values_list("id", flat=True)))
-        left = "; others are not dead, or were requeued before" if len(requeued) < queryset.count() else ""
-        self.message_user(request, f"Requeued: {len(requeued)}{left}.")
+        chosen = _ids(queryset)
+        requeued = self.done_to(chosen, Act("Requeued.", requeue), request)
+        left = "; others are not dead, or were requeued before" if requeued < len(chosen) else ""
+        self.message_user(request, f"Requeued: {requeued}{left}.")
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
         """By the whole key, which has an index."""
@@ -109,6 +146,7 @@ class ParkedDeliveryAdmin(ReadOnly):
     )  # fmt: skip
     list_filter = (ParkedState, "group", "handler", "topic")
     exclude = ("key", "headers", "value", "error")
+    action_form = SureForm
     actions = ("replay", "discard")
 
     def has_settle_permission(self, request: HttpRequest) -> bool:
@@ -118,12 +156,18 @@ class ParkedDeliveryAdmin(ReadOnly):
     @admin.action(description="Replay: have consumers try dead letters again", permissions=["settle"])
     def replay(self, request: HttpRequest, queryset: Any) -> None:
         """Those of the chosen ones that are dead."""
-        replayed = dead_letters.replay(list(queryset.values_list("id", flat=True)))
-        self.message_user(request, f"Replayed: {len(replayed)}. A running consumer tries them now.")
+        replayed = self.done_to(_ids(queryset), Act("Replayed.", dead_letters.replay), request)
+        self.message_user(request, f"Replayed: {replayed}. A running consumer tries them now.")
 
     @admin.action(description="Discard: give dead letters up for good", permissions=["settle"])
     def discard(self, request: HttpRequest, queryset: Any) -> None:
-        """Those of the chosen ones that are dead; what waited behind them goes on."""
+        """Those of the chosen ones that are dead, for who is sure; what waited behind them goes on."""
+        if not request.POST.get("sure"):
+            return self.message_user(request, "Nothing was done. Say that it is for good.", messages.ERROR)
         routes = EventsSettings.current().load_routes()
-        discarded = dead_letters.discard(list(queryset.values_list("id", flat=True)), routes=routes)
-        self.message_user(request, f"Discarded: {discarded}.")
+        act = Act("Discarded.", partial(dead_letters.discard, routes=routes), DELETION)
+        return self.message_user(request, f"Discarded: {self.done_to(_ids(queryset), act, request)}.")
+
+
+def _ids(queryset: Any) -> list[int]:
+    return list(queryset.order_by("id").values_list("id", flat=True))

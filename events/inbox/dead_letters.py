@@ -63,26 +63,26 @@ def replay(ids: Collection[int]) -> list[int]:
     Here and in `discard`: a thousand in one transaction.
     """
     replayed = [letter_id for chosen in _steps(ids) for letter_id in operator_store.replay(chosen)]
-    observe.record_replayed(letters=len(replayed))
+    transaction.on_commit(partial(observe.record_replayed, ids=replayed), robust=True)
     return replayed
 
 
-def discard(ids: Collection[int], *, routes: Routes) -> int:
-    """Give these dead letters up for good, and any of a handler that the routes do not have; gives how many.
+def discard(ids: Collection[int], *, routes: Routes) -> list[int]:
+    """Give these dead letters up for good, and any of a handler that the routes do not have; gives the ids of those.
 
     What waited behind them goes on.
     """
-    discarded = sum(_discard(chosen, routes) for chosen in _steps(ids))
-    observe.record_discarded(letters=discarded)
+    discarded = [letter_id for chosen in _steps(ids) for letter_id in _discard(chosen, routes)]
+    transaction.on_commit(partial(observe.record_discarded, ids=discarded), robust=True)
     return discarded
 
 
 @transaction.atomic
-def _discard(ids: Collection[int], routes: Routes) -> int:
+def _discard(ids: Collection[int], routes: Routes) -> list[int]:
     discarded = operator_store.discard(ids, known=["", *routes.names])
-    for group, queue in sorted({(group, queue) for group, queue in discarded if queue}):
+    for group, queue in sorted({(group, queue) for _, group, queue in discarded if queue}):
         store.promote(group=group, queue=queue, goes_on=queue[0] in routes.going_on)
-    return len(discarded)
+    return sorted(letter_id for letter_id, _, _ in discarded)
 
 
 def _steps(ids: Collection[int]) -> Iterator[list[int]]:

@@ -22,7 +22,7 @@ _DISCARD = """
 delete from events_parked where id in (
     select id from events_parked
     where id = any(%s) and (dead_at is not null or handler <> all(%s)) order by id for update)
-returning "group", handler, key
+returning id, "group", handler, key
 """
 
 _COUNT = """
@@ -121,13 +121,13 @@ def replay(ids: Collection[int]) -> list[int]:
     return sorted(replayed for (replayed,) in rows(_REPLAY, [list(ids)]))
 
 
-def discard(ids: Collection[int], *, known: Collection[str]) -> list[tuple[str, Queue | None]]:
+def discard(ids: Collection[int], *, known: Collection[str]) -> list[tuple[int, str, Queue | None]]:
     """Delete those of these that are dead, or whose handler is not `known`.
 
-    Gives the group of each, and its handler and key where it has both.
+    Gives id and group of each, and its handler and key where it has both.
     """
     gone = rows(_DISCARD, [list(ids), list(known)])
-    return [(group, (handler, bytes(key)) if handler else None) for group, handler, key in gone]
+    return [(gone_id, group, (handler, bytes(key)) if handler else None) for gone_id, group, handler, key in gone]
 
 
 def groups() -> Iterator[str]:

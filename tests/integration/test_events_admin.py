@@ -3,17 +3,22 @@
 What the actions do: `test_outbox_operations`, `test_dead_letters`.
 """
 
+import logging
+
 import pytest
 from django.contrib import admin
+from django.contrib.admin.models import CHANGE, DELETION, LogEntry
 from django.contrib.auth import get_user_model
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.test import RequestFactory
+from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from events.models import OutboxRecord, ParkedDelivery
 from events.outbox.publish import publish
+from tests.integration.operating import acted, operator
 from tests.integration.relaying import Noted
 
 pytestmark = pytest.mark.django_db
@@ -33,7 +38,9 @@ def shown(page: object) -> str:
 def one_record() -> OutboxRecord:
     with transaction.atomic():
         publish(Noted(of="user-1", n=1, text="very private"))
-    return OutboxRecord.objects.get()
+    record = OutboxRecord.objects.last()
+    assert record is not None
+    return record
 
 
 def one_parked() -> ParkedDelivery:
@@ -98,3 +105,75 @@ def test_parked_deliveries_can_be_narrowed_to_a_state(state: str, is_listed: boo
     one_parked()
     listed = shown(admin.site._registry[ParkedDelivery].changelist_view(as_superuser(state=state)))
     assert ('<td class="field-handler">tell-status' in listed) == is_listed
+
+
+ACTS = [
+    (OutboxRecord, "requeue_dead", CHANGE, "outbox records requeued"),
+    (ParkedDelivery, "replay", CHANGE, "dead letters replayed"),
+    (ParkedDelivery, "discard", DELETION, "dead letters discarded"),
+]  # fmt: skip
+
+
+def some(model: type[OutboxRecord | ParkedDelivery], count: int, *, dead: bool = True) -> list[int]:
+    """Their ids."""
+    make = one_record if model is OutboxRecord else one_parked
+    made = [make().pk for _ in range(count)]
+    model.objects.filter(pk__in=made).update(dead_at=timezone.now() if dead else None)
+    return made
+
+
+@pytest.mark.parametrize(("model", "action", "flag", "_line"), ACTS)
+def test_each_record_that_something_was_done_to_says_who_did_it(
+    model: type[OutboxRecord | ParkedDelivery], action: str, flag: int, _line: str
+) -> None:
+    root, dead = operator(), some(model, 2)
+    names = {str(row.pk): str(row) for row in model.objects.all()}
+
+    acted(model, action, dead + some(model, 1, dead=False), by=root, sure="on")
+
+    entries = LogEntry.objects.order_by("id")
+    assert [entry.object_id for entry in entries] == [str(one) for one in dead]
+    assert {entry.object_id: entry.object_repr for entry in entries} == names
+    assert {(entry.user_id, entry.action_flag) for entry in entries} == {(root.pk, flag)}
+    assert {entry.content_type.model_class() for entry in entries if entry.content_type} == {model}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("model", "action", "_flag", "line"), ACTS)
+def test_what_cannot_be_put_on_record_is_not_done(
+    model: type[OutboxRecord | ParkedDelivery], action: str, _flag: int, line: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "events")
+    [dead] = some(model, 1)
+    nobody = get_user_model()(username="root", is_superuser=True, is_staff=True)
+
+    with pytest.raises(IntegrityError):
+        acted(model, action, [dead], by=nobody, sure="on")
+
+    assert list(model.objects.exclude(dead_at=None).values_list("pk", flat=True)) == [dead]
+    assert model.objects.count() == 1
+    assert line not in caplog.messages
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("model", "action", "_flag", "line"), ACTS)
+def test_the_log_names_the_first_twenty(
+    model: type[OutboxRecord | ParkedDelivery], action: str, _flag: int, line: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "events")
+    dead = some(model, 21)
+
+    acted(model, action, dead, by=operator(), sure="on")
+
+    [told] = [vars(one) for one in caplog.records if one.message == line]
+    assert (told["ids"], told.get("letters", told.get("records"))) == (dead[:20], 21)
+
+
+def test_nothing_is_discarded_by_who_does_not_say_that_it_is_for_good() -> None:
+    root, [dead] = operator(), some(ParkedDelivery, 1)
+
+    assert acted(ParkedDelivery, "discard", [dead], by=root) == ["Nothing was done. Say that it is for good."]
+
+    assert ParkedDelivery.objects.count() == 1
+    assert LogEntry.objects.count() == 0
+    assert 'name="sure"' in shown(admin.site._registry[ParkedDelivery].changelist_view(as_superuser()))

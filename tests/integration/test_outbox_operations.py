@@ -6,12 +6,8 @@ from contextlib import closing
 from datetime import datetime, timedelta
 
 import pytest
-from django.contrib import admin
-from django.contrib.auth import get_user_model
-from django.contrib.messages.storage.cookie import CookieStorage
 from django.core.management import CommandError
 from django.db import connection, connections, transaction
-from django.test import RequestFactory
 from django.utils import timezone
 
 from events.models import OutboxRecord, TopicPartitions
@@ -19,7 +15,7 @@ from events.outbox.lock_session import LockSession
 from events.outbox.publish import publish
 from events.outbox.requeue import requeue
 from events.outbox.store import CHANNEL, FLAG
-from tests.integration.operating import ids, outbox
+from tests.integration.operating import acted, ids, operator, outbox
 from tests.integration.relaying import (
     LIMIT_S,
     Noted,
@@ -189,18 +185,11 @@ def test_a_running_relay_sends_the_copy_under_the_same_event_id(own_topics: Topi
 def test_the_admin_requeues_what_is_dead_among_the_chosen() -> None:
     [gone] = dead(Noted(of="a", n=1))
     commit(Noted(of="a", n=2))
-    chosen = {"action": "requeue_dead", "_selected_action": [str(record_id) for record_id in ids()]}
-    request = RequestFactory().post("/", chosen)
-    request.user = get_user_model()(username="root", is_superuser=True, is_staff=True, status="active")
-    request._dont_enforce_csrf_checks = True  # type: ignore[attr-defined]  # as the test client does
-    messages = request._messages = CookieStorage(request)  # type: ignore[attr-defined]  # as its middleware does
 
-    admin.site._registry[OutboxRecord].changelist_view(request)
+    told = acted(OutboxRecord, "requeue_dead", ids(), by=operator())
 
     assert copies() == [(gone, "a", 1)]
-    assert [message.message for message in messages] == [
-        "Requeued: 1; others are not dead, or were requeued before."
-    ]  # fmt: skip
+    assert told == ["Requeued: 1; others are not dead, or were requeued before."]
 
 
 def test_status_counts_by_topic_and_tells_a_pause(own_topics: Topics) -> None:

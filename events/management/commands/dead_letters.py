@@ -50,7 +50,7 @@ def _replay(options: dict[str, Any]) -> Iterator[str]:
 
 def _discard(options: dict[str, Any]) -> Iterator[str]:
     routes = EventsSettings.current().load_routes()
-    yield f"discarded: {dead_letters.discard(_ids(options), routes=routes)}"
+    yield f"discarded: {len(dead_letters.discard(_ids(options), routes=routes))}"
 
 
 def _ids(options: dict[str, Any]) -> list[int]:
