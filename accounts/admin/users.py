@@ -5,10 +5,9 @@ The permissions are the API's. Whoever may only look, or not touch this one (`st
 
 from typing import Any, cast
 
-from django.contrib import admin, messages
-from django.core.exceptions import ValidationError
+from django.contrib import admin
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest, HttpResponseRedirect
+from django.http import HttpRequest
 
 from accounts import user_listing
 from accounts.admin import forms, moves
@@ -82,14 +81,6 @@ class UserAdmin(FilteredByItsFilters):
         of_one = forms.UserWithRightsForm if _who(request).is_superuser else forms.UserForm
         form = of_one if obj else forms.NewUserForm
         return type(form.__name__, (form,), {"by": _who(request)})
-
-    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
-        """As Django's, which takes what an action was chosen for as ids; one that is none is nobody's."""
-        try:
-            return super().changelist_view(request, extra_context)
-        except ValidationError:
-            self.message_user(request, "Nothing was done. There is no such user.", messages.ERROR)
-            return HttpResponseRedirect(request.get_full_path())
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[User], search_term: str

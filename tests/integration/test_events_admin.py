@@ -177,3 +177,16 @@ def test_nothing_is_discarded_by_who_does_not_say_that_it_is_for_good() -> None:
     assert ParkedDelivery.objects.count() == 1
     assert LogEntry.objects.count() == 0
     assert 'name="sure"' in shown(admin.site._registry[ParkedDelivery].changelist_view(as_superuser()))
+
+
+@pytest.mark.parametrize(("model", "action", "_flag", "_line"), ACTS)
+@pytest.mark.parametrize("nobodys", ["no-id", "1.5", "9" * 30, "\0"])
+def test_an_id_that_is_none_is_no_fault(
+    model: type[OutboxRecord | ParkedDelivery], action: str, _flag: int, _line: str, nobodys: str
+) -> None:
+    [dead] = some(model, 1)
+
+    [told] = acted(model, action, [nobodys], by=operator(), sure="on")
+
+    assert told.startswith(("Nothing was done.", "Requeued: 0", "Replayed: 0", "Discarded: 0"))
+    assert list(model.objects.exclude(dead_at=None).values_list("pk", flat=True)) == [dead]
