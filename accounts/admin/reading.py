@@ -1,8 +1,10 @@
 """The admin's pages of what belongs to users, to look at: sessions, logs, what is owed to the outside."""
 
 from typing import Any
+from uuid import UUID
 
 from django.contrib import admin
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
 from accounts.models import (
@@ -14,7 +16,9 @@ from accounts.models import (
     UnguardedChange,
     UserSettings,
 )
-from events.admin.lists import FilteredByItsFilters
+from accounts.outside import webhooks
+from accounts.outside.mail import NOTICES
+from events.admin.lists import FilteredByItsFilters, OneOf
 
 
 class ReadOnlyAdmin(FilteredByItsFilters):
@@ -22,8 +26,6 @@ class ReadOnlyAdmin(FilteredByItsFilters):
 
     actions = None
     list_per_page = 50
-    # Counting all rows of a large table takes long, on each page.
-    show_full_result_count = False
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Never."""
@@ -37,6 +39,28 @@ class ReadOnlyAdmin(FilteredByItsFilters):
         """Never."""
         return False
 
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """By a whole id in one of `search_fields`; what is none finds nothing."""
+        if not search_term.strip():
+            return queryset, False
+        try:
+            sought = UUID(search_term.strip())
+        except ValueError:
+            return queryset.none(), False
+        return queryset.filter(Q(*((name, sought) for name in self.search_fields), _connector=Q.OR)), False
+
+
+class Kind(OneOf):
+    """Of those that there are."""
+
+    title = parameter_name = "kind"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Of mails, and of the others."""
+        return [(kind, kind) for kind in (*NOTICES, webhooks.KIND)]
+
 
 @admin.register(Session)
 class SessionAdmin(ReadOnlyAdmin):
@@ -49,11 +73,11 @@ class SessionAdmin(ReadOnlyAdmin):
 
 @admin.register(LoginRecord)
 class LoginRecordAdmin(ReadOnlyAdmin):
-    """The login log."""
+    """The login log, by the ids, which go by time and have an index of their own."""
 
     list_display = ["at", "user_id", "device", "ip"]
-    search_fields = ["=user_id"]
-    ordering = ["-at"]
+    search_fields = ["user_id"]
+    ordering = ["-id"]
 
 
 @admin.register(LastLogin)
@@ -61,7 +85,7 @@ class LastLoginAdmin(ReadOnlyAdmin):
     """Who signed in when last."""
 
     list_display = ["user_id", "at"]
-    search_fields = ["=user_id"]
+    search_fields = ["user_id"]
     ordering = ["-at"]
 
 
@@ -71,7 +95,7 @@ class SecurityRecordAdmin(ReadOnlyAdmin):
 
     list_display = ["at", "kind", "user_id", "device", "ip"]
     list_filter = ["kind"]
-    search_fields = ["=user_id"]
+    search_fields = ["user_id"]
     ordering = ["-id"]
 
 
@@ -80,8 +104,8 @@ class OutsideCallAdmin(ReadOnlyAdmin):
     """What is owed to the outside, and what became of it."""
 
     list_display = ["id", "kind", "user_id", "attempts", "next_attempt_at", "settled_at", "failed_at"]
-    list_filter = ["kind"]
-    search_fields = ["=user_id", "=id"]
+    list_filter = [Kind]
+    search_fields = ["user_id", "id"]
     ordering = ["-id"]
 
 
@@ -90,7 +114,7 @@ class UserSettingsAdmin(ReadOnlyAdmin):
     """What users have chosen."""
 
     list_display = ["user_id", "notify_email", "notify_sms", "version"]
-    search_fields = ["=user_id"]
+    search_fields = ["user_id"]
     ordering = ["user_id"]
 
 

@@ -34,8 +34,6 @@ class UserAdmin(FilteredByItsFilters):
     search_help_text = "How the username or the e-mail address begins, or a whole id"
     ordering = ["-id"]
     list_per_page = 50
-    # Counting all rows of a large table takes long, on each page.
-    show_full_result_count = False
     action_form = moves.MoveForm
     actions = [
         moves.action(moves.SUSPEND, "Suspend", "change"),
