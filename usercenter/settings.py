@@ -102,12 +102,16 @@ _TIMEOUTS += " -c client_connection_check_interval=500"
 # A cut, or a server that is gone without a word, is noticed within some 10 s.
 _NOTICE_CUTS = {"tcp_user_timeout": 10_000, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3}
 DATABASE_URL = env.str("DATABASE_URL", default="postgres://postgres@localhost:5432/usercenter")
+_database = env.database("DATABASE_URL", default=DATABASE_URL)
+# What the address asks for (sslmode and the like) holds; of a setting that stands twice PostgreSQL takes the last.
+_asked = _database.get("OPTIONS", {})
+_options = f"{_TIMEOUTS} {_asked.get('options', '')}".strip()
 DATABASES: dict[str, dict[str, Any]] = {
-    "default": env.database("DATABASE_URL", default=DATABASE_URL)
+    "default": _database
     | {
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {"connect_timeout": 5, "options": _TIMEOUTS, **_NOTICE_CUTS},
+        "OPTIONS": {"connect_timeout": 5, **_NOTICE_CUTS, **_asked, "options": _options},
     }
 }
 REDIS_URL = env.str("REDIS_URL", default="redis://localhost:6379/0")

@@ -21,6 +21,7 @@ from usercenter.settings import DEVELOPMENT_SIGNING_KEY, env
 
 SECRET_KEY_LEAST, SECRET_KEY_UNLIKE = 50, 5
 LOG_FORMATS = ("json", "console")
+WELL_KNOWN_PASSWORDS = {"postgres", "password", "usercenter", "changeme"}
 # As browsers write it (RFC 6454, 6.2): lower case, no path, and a port only where it is not the scheme's own.
 ORIGIN = re.compile(r"(?!http:.*:80$)(?!https:.*:443$)https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?")
 
@@ -85,7 +86,8 @@ def _unsafe() -> Iterable[Problem]:
         yield Problem("ALLOWED_HOSTS", "a list of host names", "nothing or *")
     yield from _unsafe_public_url()
     yield from _development_signing_key()
-    if settings.DATABASES["default"].get("PASSWORD") in ("postgres", "password", "usercenter", "changeme"):
+    database = settings.DATABASES["default"]
+    if {database.get("PASSWORD"), database["OPTIONS"].get("password")} & WELL_KNOWN_PASSWORDS:
         yield Problem("DATABASE_URL", "an address with a password of your own", "a well-known password")
 
 

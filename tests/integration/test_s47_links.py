@@ -1,7 +1,11 @@
 """S47: the way to Kafka is never weaker than asked for, and who is not the broker gets no password."""
 
 import contextlib
+import json
+import os
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from devstack import Stack
 from events.conf import EventsSettings
 from events.kafka import Admin, BrokersAway
 from tests.integration.listening import certificate, listening, tls
@@ -16,6 +21,21 @@ from tests.integration.listening import certificate, listening, tls
 USER, PASSWORD = "CANARY-ann", "CANARY-pw-4711"
 SASL: dict[str, Any] = {"sasl_mechanism": "SCRAM-SHA-512", "sasl_username": USER, "sasl_password": PASSWORD}
 PROTOCOL, MECHANISM = "KAFKA_SECURITY_PROTOCOL", "KAFKA_SASL_MECHANISM"
+# What Django's connection is made with, in the web process and in the others, and what PostgreSQL then says.
+CONNECTED = """
+import json, sys
+if sys.argv[1:] == ["web"]:
+    import usercenter.gunicorn
+import django
+django.setup()
+from django.db import connection
+with connection.cursor() as cursor:
+    cursor.execute("select array[" + ", ".join(
+        f"current_setting('{name}')" for name in ("application_name", "statement_timeout", "lock_timeout")) + "]")
+    [[shown]] = cursor.fetchall()
+print(json.dumps([connection.settings_dict["OPTIONS"], shown]))
+connection.close_pool()
+"""
 CREDENTIALS = "KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD"
 
 
@@ -85,3 +105,32 @@ def test_who_is_not_the_broker_hears_no_password(tmp_path: Path) -> None:
     assert not any(b"".join(said) for said in heard[:2])
     # What is said in the clear is a greeting that offers TLS 1.3 and 1.2 alone (RFC 8446, 4.2.1).
     assert bytes.fromhex("002b 0005 04 0304 0303") in b"".join(heard[2])
+
+
+def connected(parts: Stack, query: str, *processes: str) -> subprocess.CompletedProcess[str]:
+    given = os.environ | {"DJANGO_SETTINGS_MODULE": "usercenter.settings"}
+    given["DATABASE_URL"] = f"{parts.environ['DATABASE_URL']}?{query}"
+    command = [sys.executable, "-c", CONNECTED, *processes]
+    return subprocess.run(command, env=given, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize("process", ["web", "worker"])
+def test_what_the_databases_address_asks_for_holds_beside_our_own(parts: Stack, process: str) -> None:
+    query = "application_name=told&sslmode=prefer&sslrootcert=/ca.pem&target_session_attrs=any&connect_timeout=4"
+
+    ended = connected(parts, f"{query}&options=-c%20statement_timeout%3D7s", process)
+
+    assert ended.returncode == 0, ended.stderr
+    options, shown = json.loads(ended.stdout)
+    assert shown == ["told", "7s", "15s"]
+    assert {"sslmode": "prefer", "sslrootcert": "/ca.pem", "target_session_attrs": "any"}.items() <= options.items()
+    assert (options["connect_timeout"], options["keepalives_idle"]) == (4, 5)
+    assert ("pool" in options) is (process == "web")
+
+
+def test_a_database_without_tls_is_not_spoken_to_where_the_address_asks_for_it(parts: Stack) -> None:
+    ended = connected(parts, "sslmode=require")
+
+    assert ended.returncode == 1
+    assert "OperationalError" in ended.stderr
+    assert "SSL" in ended.stderr

@@ -142,6 +142,14 @@ def test_a_well_known_database_password_is_told(
     assert told() == ["DATABASE_URL"]
 
 
+def test_a_well_known_database_password_is_told_also_as_a_parameter_of_the_address(
+    told: Told, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(settings.DATABASES["default"]["OPTIONS"], "password", "postgres")
+
+    assert told() == ["DATABASE_URL"]
+
+
 @pytest.mark.parametrize(
     ("bind", "expected"),
     [("127.0.0.1", []), ("::1", []), ("[::1]", []), ("localhost", []), ("0.0.0.0", ["DEBUG"]), ("::", ["DEBUG"]),  # noqa: S104
