@@ -18,6 +18,7 @@ PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 COMPRESSIONS = ("none", "gzip", "snappy", "lz4")
 TOPIC_NAME_MOST = 249
+PORT_MOST = 65_535
 DEAD_LETTERS = ".dlq"
 RETENTION_MARGIN_D = 7
 
@@ -208,7 +209,12 @@ def _wrong_brokers(brokers: tuple[str, ...]) -> Iterable[Problem]:
 
 def _is_address(broker: str) -> bool:
     host, _, port = broker.rpartition(":")
-    return bool(host) and port.isdigit() and 0 < int(port) < 65536  # noqa: PLR2004 - ports end there
+    return bool(host) and is_port(port)
+
+
+def is_port(text: str) -> bool:
+    """Whether it is the number of a port that can be connected to."""
+    return text.isascii() and text.isdigit() and len(text) <= len(str(PORT_MOST)) and 0 < int(text) <= PORT_MOST
 
 
 def _not_one_of(name: str, value: Any, allowed: tuple[str, ...]) -> Iterable[Problem]:

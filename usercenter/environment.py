@@ -6,11 +6,15 @@
 from typing import Any
 
 import environ
+import psycopg
 from django.core.exceptions import ImproperlyConfigured
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from events.conf import Problem
+from events.conf import Problem, is_port
 
 FALSE_WORDS = ("false", "off", "no", "n", "0", "")
+# What Django takes of an address' query beside what PostgreSQL's own client knows.
+_DJANGOS_OPTIONS = ("assume_role", "isolation_level", "pool", "server_side_binding")
 
 
 class Environment(environ.Env):
@@ -28,20 +32,22 @@ class Environment(environ.Env):
             self.problems.append(Problem(var, _allowed(cast), "something else"))
             return default
 
-    def database(self, var: str, default: str) -> dict[str, Any]:
-        """Django's form of a postgres:// address."""
-        return self._address(var, default, self.db_url_config, "postgres://USER:PASSWORD@HOST:PORT/NAME")
+    def postgresql(self, var: str, default: str, *, has_default: bool) -> str:
+        """A postgres:// address that can be read, else `default`; that is no problem only where there is one."""
+        address: str = self.str(var, default=default if has_default else "")
+        if _is_postgresql(address):
+            return address
+        allowed = "postgres://USER:PASSWORD@HOST:PORT/NAME, with %-escapes for odd signs"
+        self.problems.append(Problem(var, allowed, "something else" if address else "nothing"))
+        return default
 
     def mail(self, var: str, default: str) -> dict[str, Any]:
         """Django's EMAIL_* settings of an smtp:// address."""
-        return self._address(var, default, self.email_url_config, "smtp[+tls|+ssl]://USER:PASSWORD@HOST:PORT")
-
-    def _address(self, var: str, default: str, parse: Any, allowed: str) -> dict[str, Any]:
         try:
-            return dict(parse(self.str(var, default=default)))
+            return dict(self.email_url_config(self.str(var, default=default)))
         except (ValueError, KeyError, ImproperlyConfigured):
-            self.problems.append(Problem(var, allowed, "something else"))
-            return dict(parse(default))
+            self.problems.append(Problem(var, "smtp[+tls|+ssl]://USER:PASSWORD@HOST:PORT", "something else"))
+            return dict(self.email_url_config(default))
 
     @classmethod
     def parse_value(cls, value: Any, cast: Any) -> Any:
@@ -54,3 +60,21 @@ class Environment(environ.Env):
 
 def _allowed(cast: Any) -> str:
     return {bool: "on or off", int: "a whole number", float: "a number"}.get(cast, "readable")
+
+
+def _is_postgresql(address: str) -> bool:
+    """Whether Django's reader and PostgreSQL's own, by which the relay goes, both know where it leads.
+
+    What they say of it is not told: they quote it.
+    """
+    if not address.startswith(("postgres://", "postgresql://")):
+        return False
+    try:
+        ports = conninfo_to_dict(address.partition("?")[0]).get("port")
+        database = environ.Env.db_url_config(address)
+        options = database.get("OPTIONS", {})
+        make_conninfo(**{name: value for name, value in options.items() if name not in _DJANGOS_OPTIONS})
+    except (ValueError, KeyError, psycopg.Error):
+        return False
+    is_named = bool(database["NAME"] or options.get("service"))
+    return is_named and all(is_port(port) for port in str(ports).split(",") if ports and port)

@@ -101,8 +101,10 @@ _TIMEOUTS = "-c idle_in_transaction_session_timeout=10s -c statement_timeout=30s
 _TIMEOUTS += " -c client_connection_check_interval=500"
 # A cut, or a server that is gone without a word, is noticed within some 10 s.
 _NOTICE_CUTS = {"tcp_user_timeout": 10_000, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3}
-DATABASE_URL = env.str("DATABASE_URL", default="postgres://postgres@localhost:5432/usercenter")
-_database = env.database("DATABASE_URL", default=DATABASE_URL)
+# On a laptop; `start` refuses to run without an address outside DEBUG.
+_DEVELOPMENT_DATABASE = "postgres://postgres@localhost:5432/usercenter"
+DATABASE_URL = env.postgresql("DATABASE_URL", default=_DEVELOPMENT_DATABASE, has_default=DEBUG)
+_database = env.db_url_config(DATABASE_URL)
 # What the address asks for (sslmode and the like) holds; of a setting that stands twice PostgreSQL takes the last.
 _asked = _database.get("OPTIONS", {})
 _options = f"{_TIMEOUTS} {_asked.get('options', '')}".strip()

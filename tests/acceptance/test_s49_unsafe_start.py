@@ -23,7 +23,7 @@ PROCESSES = {
 KEY = Ed25519PrivateKey.generate()
 PRIVATE_PEM = KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 PUBLIC_PEM = KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-MUST_BE_SET = ["SECRET_KEY", "ALLOWED_HOSTS", "PUBLIC_URL", "EVENT_SOURCE", "JWT_SIGNING_KEYS"]
+MUST_BE_SET = ["DATABASE_URL", "SECRET_KEY", "ALLOWED_HOSTS", "PUBLIC_URL", "EVENT_SOURCE", "JWT_SIGNING_KEYS"]
 # All set, and all unsafe; what must not be repeated is recognisable.
 UNSAFE = {
     "SECRET_KEY": "django-insecure-CANARY-sec-" + "x" * 40,
@@ -76,6 +76,23 @@ def test_no_process_starts_with_what_is_unsafe_or_repeats_it() -> None:
         assert sorted(told(ended)) == sorted([*UNSAFE, "JWT_SIGNING_KEYS"]), ended.stderr
         assert "CANARY" not in ended.stderr + ended.stdout
         assert "Traceback" not in ended.stderr
+
+
+def test_an_address_of_the_database_that_cannot_be_read_is_one_line_without_it() -> None:
+    environ = {**SAFE, "DATABASE_URL": "postgres://CANARY-user:CANARY-4711/CANARY-x@CANARY-host/CANARY-db"}
+
+    for name, ended in refused(environ, list(PROCESSES)).items():
+        assert (name, ended.returncode, told(ended)) == (name, 1, ["DATABASE_URL"]), ended.stderr
+        assert "must be postgres://USER:PASSWORD@HOST:PORT/NAME" in ended.stderr
+        assert "CANARY" not in ended.stderr + ended.stdout
+        assert "Traceback" not in ended.stderr
+
+
+def test_no_process_takes_a_database_that_nobody_named() -> None:
+    ended = refused({name: value for name, value in SAFE.items() if name != "DATABASE_URL"}, ["web"])["web"]
+
+    assert (ended.returncode, told(ended)) == (1, ["DATABASE_URL"])
+    assert "got nothing" in ended.stderr
 
 
 def test_debug_does_not_start_where_others_can_reach_it() -> None:
