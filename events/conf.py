@@ -13,9 +13,15 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 
 from events.routing import Routes
+from events.tls import Files, faults
 
 PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+TLS_FILES = {
+    "cafile": "a PEM file of certificates that this user may read",
+    "certfile": "a PEM file of our certificate that this user may read",
+    "keyfile": "a PEM file of that certificate's key, without a passphrase, that this user may read",
+}
 COMPRESSIONS = ("none", "gzip", "snappy", "lz4")
 TOPIC_NAME_MOST = 249
 PORT_MOST = 65_535
@@ -94,6 +100,16 @@ class EventsSettings:
         """Whatever a topic still has, outbox and inbox must know, with a week to notice that something is missing."""
         return self.topic_retention_d + RETENTION_MARGIN_D
 
+    @property
+    def tls_files(self) -> Files:
+        """What TLS to the brokers is made of."""
+        return Files(self.ssl_cafile, self.ssl_certfile, self.ssl_keyfile)
+
+    @property
+    def shows_password(self) -> bool:
+        """Whether brokers are told the password unencrypted, which `allow_insecure` alone lets pass."""
+        return self.security_protocol == "SASL_PLAINTEXT" and self.sasl_mechanism == "PLAIN"
+
     def topic_names(self) -> list[str]:
         """Every topic that is ours, each before its dead letters'."""
         return [name for topic in self.topics.values() for name in (topic, topic + DEAD_LETTERS)]
@@ -137,6 +153,7 @@ class EventsSettings:
         yield from _not_one_of("KAFKA_PRODUCER_COMPRESSION", self.producer_compression, COMPRESSIONS)
         yield from _not_one_of("KAFKA_CONSUMER_FROM", self.consumer_from, ("latest", "earliest"))
         yield from self._wrong_sasl()
+        yield from self._wrong_tls()
 
     def _wrong_sasl(self) -> Iterable[Problem]:
         if self.security_protocol.startswith("SASL"):
@@ -145,13 +162,20 @@ class EventsSettings:
                 yield Problem("KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD", "set for SASL", "one of them empty")
         elif self.sasl_mechanism or self.sasl_username or self.sasl_password:
             yield Problem("KAFKA_SECURITY_PROTOCOL", "SASL_SSL with SASL settings", repr(self.security_protocol))
-        plain = self.security_protocol == "SASL_PLAINTEXT" and self.sasl_mechanism == "PLAIN"
-        if plain and not self.allow_insecure:
+        if self.shows_password and not self.allow_insecure:
             yield Problem(
                 "KAFKA_SECURITY_PROTOCOL",
                 "SASL_SSL with PLAIN (or KAFKA_ALLOW_INSECURE on)",
                 "SASL_PLAINTEXT",
             )
+
+    def _wrong_tls(self) -> Iterable[Problem]:
+        if self.security_protocol.endswith("SSL"):
+            for name, fault in faults(self.tls_files):
+                yield Problem(f"KAFKA_SSL_{name.upper()}", TLS_FILES[name], fault)
+        elif self.security_protocol in PROTOCOLS and any(self.tls_files):
+            given = ", ".join(f"KAFKA_SSL_{name.upper()}" for name in TLS_FILES if getattr(self.tls_files, name))
+            yield Problem("KAFKA_SECURITY_PROTOCOL", f"SSL or SASL_SSL with {given}", repr(self.security_protocol))
 
     def _wrong_numbers(self) -> Iterable[Problem]:
         zero_is_fine = {

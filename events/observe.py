@@ -75,6 +75,11 @@ def record_probes_open(*, port: int) -> None:
     _write(logging.INFO, "probes open", port=port)
 
 
+def record_password_shown() -> None:
+    """KAFKA_ALLOW_INSECURE is in effect."""
+    _write(logging.WARNING, "password goes to kafka unencrypted")
+
+
 def record_acknowledged(*, topic: str, seconds: Sequence[float]) -> None:
     """Kafka acknowledged so many records of a topic, each so long after it was published."""
     PRODUCED.labels(topic).inc(len(seconds))

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from events.conf import EventsSettings
 from events.doctor.finding import Finding
+from events.tls import context
 
 _WITHIN_S = 3.0
 
@@ -17,20 +18,13 @@ _WITHIN_S = 3.0
 def findings(settings: EventsSettings) -> Iterator[Finding]:
     """One for each broker of the settings, or one for all where our own certificates cannot be read."""
     try:
-        tls = _tls(settings) if settings.security_protocol.endswith("SSL") else None
+        tls = context(settings.tls_files) if settings.security_protocol.endswith("SSL") else None
     except OSError as error:
         remedy = "correct KAFKA_SSL_CAFILE, KAFKA_SSL_CERTFILE, KAFKA_SSL_KEYFILE: PEM files that this user may read"
         yield Finding("certificates", str(error), remedy)
         return
     for broker in settings.brokers:
         yield _reach(broker, tls)
-
-
-def _tls(settings: EventsSettings) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=settings.ssl_cafile or None)
-    if settings.ssl_certfile:
-        context.load_cert_chain(settings.ssl_certfile, settings.ssl_keyfile or None)
-    return context
 
 
 def _reach(broker: str, tls: ssl.SSLContext | None) -> Finding:

@@ -12,11 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from devstack import Stack
 from events.conf import EventsSettings
 from events.kafka import Admin, BrokersAway
 from tests.integration.listening import certificate, listening, tls
+from tests.integration.relaying import CHECKOUT
+from tests.waiting import wait_for
 
 USER, PASSWORD = "CANARY-ann", "CANARY-pw-4711"
 SASL: dict[str, Any] = {"sasl_mechanism": "SCRAM-SHA-512", "sasl_username": USER, "sasl_password": PASSWORD}
@@ -56,6 +64,9 @@ CREDENTIALS = "KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD"
         ({"security_protocol": "SASL_SSL", **SASL, "sasl_password": ""}, [CREDENTIALS]),
         ({"security_protocol": "TLS"}, [PROTOCOL]),
         ({"security_protocol": "ssl"}, [PROTOCOL]),
+        ({"ssl_cafile": "ca.pem"}, [PROTOCOL]),
+        ({"security_protocol": "SASL_PLAINTEXT", **SASL, "ssl_certfile": "our.pem"}, [PROTOCOL]),
+        ({"ssl_keyfile": "key.pem"}, [PROTOCOL]),
     ],
 )
 def test_a_way_that_is_weaker_than_it_looks_is_refused(changes: dict[str, Any], wrong: list[str]) -> None:
@@ -63,6 +74,75 @@ def test_a_way_that_is_weaker_than_it_looks_is_refused(changes: dict[str, Any], 
 
     assert [problem.name for problem in problems] == wrong
     assert not [problem for problem in problems if PASSWORD in str(problem)]
+
+
+@pytest.mark.parametrize("protocol", ["SSL", "SASL_SSL"])
+@pytest.mark.parametrize(
+    ("cafile", "certfile", "keyfile", "wrong"),
+    [
+        ("both", "both", "", []),
+        ("certificate", "certificate", "key", []),
+        ("missing", "", "", ["CAFILE"]),
+        ("empty", "", "", ["CAFILE"]),
+        ("key", "", "", ["CAFILE"]),
+        (".", "", "", ["CAFILE"]),
+        ("", "missing", "key", ["CERTFILE"]),
+        ("", "key", "certificate", ["CERTFILE"]),
+        ("", "", "key", ["CERTFILE"]),
+        ("", "certificate", "", ["KEYFILE"]),
+        ("", "certificate", "missing", ["KEYFILE"]),
+        ("", "certificate", "another", ["KEYFILE"]),
+        ("", "certificate", "locked", ["KEYFILE"]),
+        ("missing", "empty", "", ["CAFILE", "CERTFILE"]),
+    ],
+)
+def test_a_file_that_is_no_use_is_told_by_its_settings_name(  # noqa: PLR0913, PLR0917 - a table
+    tmp_path: Path, protocol: str, cafile: str, certfile: str, keyfile: str, wrong: list[str]
+) -> None:
+    files_of_a_broker(tmp_path)
+    given = {"ssl_cafile": cafile, "ssl_certfile": certfile, "ssl_keyfile": keyfile}
+    changes: dict[str, Any] = {name: str(tmp_path / file) if file else "" for name, file in given.items()}
+    changes |= SASL if protocol.startswith("SASL") else {}
+
+    problems = replace(EventsSettings.current(), security_protocol=protocol, **changes).problems()
+
+    assert [problem.name for problem in problems] == [f"KAFKA_SSL_{name}" for name in wrong]
+
+
+def files_of_a_broker(folder: Path) -> None:
+    """A certificate and its key, together and apart; another key, and the right one under a passphrase."""
+    (folder / "other").mkdir()
+    certificate(folder / "other").rename(folder / "another")
+    both = certificate(folder).rename(folder / "both").read_bytes()
+    key, begin, rest = both.partition(b"-----BEGIN CERTIFICATE")
+    locked = load_pem_private_key(key, None).private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")
+    )
+    for name, content in {"key": key, "certificate": begin + rest, "locked": locked, "empty": b""}.items():
+        (folder / name).write_bytes(content)
+
+
+@pytest.mark.parametrize("command", ["relay_outbox", "consume_events"])
+def test_a_password_that_goes_in_the_clear_is_told_at_the_start(tmp_path: Path, command: str) -> None:
+    given = {
+        "KAFKA_BROKERS": "127.0.0.1:1", "KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT", "KAFKA_SASL_MECHANISM": "PLAIN",
+        "KAFKA_SASL_USERNAME": USER, "KAFKA_SASL_PASSWORD": PASSWORD, "KAFKA_ALLOW_INSECURE": "on",
+    }  # fmt: skip
+    said = tmp_path / "said"
+    with said.open("w") as out:
+        process = subprocess.Popen(
+            [sys.executable, "manage.py", command, "--port", "0"], cwd=CHECKOUT, env=os.environ | given, stdout=out
+        )
+    try:
+        wait_for(lambda: '"probes open"' in said.read_text())
+    finally:
+        process.kill()
+        process.wait()
+
+    [line] = [line for line in said.read_text().splitlines() if "unencrypted" in line]
+    told = json.loads(line)
+    assert (told["level"], told["event"]) == ("WARNING", "password goes to kafka unencrypted")
+    assert "CANARY" not in said.read_text()
 
 
 def impostor(heard: list[bytes], file: Path | None) -> Callable[[socket.socket], None]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from events import observe
 from events.conf import DEAD_LETTERS, EventsSettings
 from events.inbox.backlog import set_aside_measured
 from events.inbox.consumer import Consumer
@@ -43,6 +44,8 @@ class Command(BaseCommand):
     def handle(self, **options: Any) -> None:
         """Run until a signal, or until the end with --once."""
         settings = _settings(options)
+        if settings.shows_password:
+            observe.record_password_shown()
         group = group_of(settings)
         topics = options["topics"].split(",") if options["topics"] else sorted(group.routes.topics(settings.topics))
         if any(topic.endswith(DEAD_LETTERS) for topic in topics):

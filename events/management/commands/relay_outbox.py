@@ -13,6 +13,7 @@ from django.core.checks import Tags
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connection
 
+from events import observe
 from events.conf import EventsSettings
 from events.outbox.progress import backlog_measured, progress_shown
 from events.outbox.relay import BATCH, Relay, Until
@@ -39,6 +40,8 @@ class Command(BaseCommand):
         """Run until asked to stop."""
         settings = EventsSettings.current()
         port = settings.relay_port if options["port"] is None else options["port"]
+        if settings.shows_password:
+            observe.record_password_shown()
         until = Until(once=options["once"], drained=options["drain"])
         with stop_on_signals(settings.stop_within_s) as stop, probes(settings.probes_host, port) as health:
             relay = Relay(
