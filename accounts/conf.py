@@ -19,6 +19,7 @@ from accounts.receivers import Receiver, UnusableSecret, UnusableUrl, signing_ke
 from events.conf import Problem
 
 PASSWORD_LEAST = 8
+REDIS_ALLOWED = "redis[s]://USER:PASSWORD@HOST:PORT/NUMBER"
 
 
 class Window(NamedTuple):
@@ -66,6 +67,16 @@ def quotas_of(entries: tuple[str, ...]) -> Mapping[str, tuple[Window, ...]]:
             raise ValueError(entry)
         quotas[found["name"]] = tuple(windows)
     return quotas
+
+
+def leads_to_redis(url: str) -> bool:
+    """Whether the URL names a host that can be reached, and of its databases one by its number or none."""
+    try:
+        parts = urlsplit(url)
+        is_reachable = parts.scheme in ("redis", "rediss") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    return is_reachable and re.fullmatch(r"(/[0-9]{0,9})?", parts.path) is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,13 +157,8 @@ class AccountsSettings:
             yield Problem("WEBHOOK_SECRET", "whsec_ and the base64 of 24 random bytes or more", str(fault))
 
     def _wrong_cache(self) -> Iterable[Problem]:
-        try:
-            parts = urlsplit(self.redis_url)
-            if parts.scheme in ("redis", "rediss") and parts.hostname and parts.port != 0:
-                return
-        except ValueError:
-            pass
-        yield Problem("REDIS_URL", "redis[s]://USER:PASSWORD@HOST:PORT/NUMBER", "something else")
+        if not leads_to_redis(self.redis_url):
+            yield Problem("REDIS_URL", REDIS_ALLOWED, "something else")
 
     def _wrong_proxies(self) -> Iterable[Problem]:
         try:

@@ -27,6 +27,14 @@ TOPIC_NAME_MOST = 249
 PORT_MOST = 65_535
 DEAD_LETTERS = ".dlq"
 RETENTION_MARGIN_D = 7
+RETENTION_MOST_D = 36_500
+_MOST = {
+    "relay_port": PORT_MOST,
+    "consumer_port": PORT_MOST,
+    "outbox_retention_d": RETENTION_MOST_D,
+    "inbox_retention_d": RETENTION_MOST_D,
+    "stop_within_s": 3600,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,9 +192,10 @@ class EventsSettings:
         for setting in fields(self):
             value = getattr(self, setting.name)
             if isinstance(value, int) and not isinstance(value, bool):
-                least = 0 if setting.name in zero_is_fine else 1
-                if value < least:
-                    yield Problem(_environment_name(setting.name), f"{least} or more", str(value))
+                least, most = 0 if setting.name in zero_is_fine else 1, _MOST.get(setting.name)
+                if value < least or (most and value > most):
+                    allowed = f"{least} to {most}" if most else f"{least} or more"
+                    yield Problem(_environment_name(setting.name), allowed, str(value))
         if self.consumer_heartbeat_ms * 3 > self.consumer_session_timeout_ms:
             allowed = "at most a third of KAFKA_CONSUMER_SESSION_TIMEOUT_MS"
             yield Problem("KAFKA_CONSUMER_HEARTBEAT_MS", allowed, str(self.consumer_heartbeat_ms))

@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 import django
 from django.conf import settings
 
-from accounts.conf import AccountsSettings
+from accounts.conf import REDIS_ALLOWED, AccountsSettings, leads_to_redis
 from accounts.keys import UnreadableKey, load_key
-from events.conf import EventsSettings, Problem
+from events.conf import PORT_MOST, EventsSettings, Problem
 from usercenter.settings import DEVELOPMENT_SIGNING_KEY, env
 
 SECRET_KEY_LEAST, SECRET_KEY_UNLIKE = 50, 5
@@ -46,6 +46,11 @@ def _wrong_values() -> Iterable[Problem]:
     """What is readable and yet makes no sense."""
     if settings.WEB_WORKERS < 1:
         yield Problem("WEB_WORKERS", "1 or more", str(settings.WEB_WORKERS))
+    if not 0 <= settings.PORT <= PORT_MOST:
+        yield Problem("PORT", f"0 to {PORT_MOST}", str(settings.PORT))
+    # Where it is REDIS_URL, that is told by its own name.
+    if settings.CELERY_BROKER_URL != settings.REDIS_URL and not leads_to_redis(settings.CELERY_BROKER_URL):
+        yield Problem("CELERY_BROKER_URL", REDIS_ALLOWED, "something else")
     if settings.LOG_FORMAT not in LOG_FORMATS:
         yield Problem("LOG_FORMAT", f"one of {', '.join(LOG_FORMATS)}", repr(settings.LOG_FORMAT))
     wrong = [origin for origin in settings.CORS_ALLOWED_ORIGINS if not ORIGIN.fullmatch(origin)]

@@ -137,6 +137,8 @@ def test_days_to_keep_may_be_given_but_never_less_than_the_topics_and_a_week() -
     handle(record(1, id_of(YOUNG)), received_at=YOUNG)
     with pytest.raises(CommandError, match=r"^--keep-days: 14 or more: a week longer than the topics keep theirs$"):
         inbox("prune", "--keep-days", "13")
+    with pytest.raises(CommandError, match=r"^--keep-days: 36500 at most$"):
+        inbox("prune", "--keep-days", "36501")
     assert inbox("prune", "--keep-days", "28") == ["forgotten: 1"]
 
 

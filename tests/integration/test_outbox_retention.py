@@ -84,6 +84,8 @@ def test_days_to_keep_may_be_given_but_never_less_than_the_topics_and_a_week() -
     assert outbox("prune", "--keep-days", "30") == ["deleted: 0"]
     with pytest.raises(CommandError, match=r"^--keep-days: 14 or more: a week longer than the topics keep theirs$"):
         outbox("prune", "--keep-days", "13")
+    with pytest.raises(CommandError, match=r"^--keep-days: 36500 at most$"):
+        outbox("prune", "--keep-days", "36501")
     assert ids() == [young]
     assert outbox("prune", "--keep-days", "28") == ["deleted: 1"]
 

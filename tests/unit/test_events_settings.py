@@ -1,9 +1,10 @@
-"""What EVENTS need not say."""
+"""What EVENTS need not say, and the most that its numbers may be."""
 
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 from psycopg.conninfo import conninfo_to_dict
 from pytest_django import Settings
 
@@ -51,3 +52,27 @@ def test_a_database_that_is_not_postgresql_is_told(events_of: EventsOf) -> None:
 
 def test_its_password_is_not_shown(events_of: EventsOf) -> None:
     assert "secret" not in repr(events_of({"PASSWORD": "secret"}))
+
+
+@pytest.mark.parametrize(
+    ("name", "most"),
+    [
+        ("RELAY_PORT", 65_535), ("CONSUMER_PORT", 65_535), ("OUTBOX_RETENTION_D", 36_500),
+        ("INBOX_RETENTION_D", 36_500), ("STOP_WITHIN_S", 3600),
+    ],
+)  # fmt: skip
+def test_a_number_has_a_most(settings: Settings, name: str, most: int) -> None:
+    settings.EVENTS = {**settings.EVENTS, name: most}
+    assert EventsSettings.current().problems() == []
+
+    settings.EVENTS = {**settings.EVENTS, name: most + 1}
+    [problem] = EventsSettings.current().problems()
+    assert (problem.name, problem.got) == (name, str(most + 1))
+    assert problem.allowed.endswith(f" to {most}")
+
+
+@pytest.mark.parametrize("command", ["relay_outbox", "consume_events"])
+@pytest.mark.parametrize("port", ["-1", "65536", "1e3", "9" * 5000])
+def test_a_port_of_the_probes_has_a_most(command: str, port: str) -> None:
+    with pytest.raises(CommandError, match="argument --port: 0 to 65535"):
+        call_command(command, f"--port={port}")

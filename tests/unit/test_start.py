@@ -87,6 +87,17 @@ def test_safe_settings_are_let_through(told: Told) -> None:
         ("JWT_SIGNING_KEYS", (encoded(PEM), encoded(PEM))),
         ("REDIS_URL", "localhost"),
         ("REDIS_URL", "redis://localhost:port/0"),
+        ("REDIS_URL", "redis://localhost:65536/0"),
+        ("REDIS_URL", "redis://localhost:0/0"),
+        ("REDIS_URL", "redis://localhost/cache"),
+        ("REDIS_URL", "redis://localhost/0/1"),
+        ("CELERY_BROKER_URL", ""),
+        ("CELERY_BROKER_URL", "localhost"),
+        ("CELERY_BROKER_URL", "amqp://localhost/1"),
+        ("CELERY_BROKER_URL", "redis:///1"),
+        ("CELERY_BROKER_URL", "redis://localhost:65536/1"),
+        ("CELERY_BROKER_URL", "redis://localhost:port/1"),
+        ("CELERY_BROKER_URL", "redis://localhost/queue"),
         ("ACCESS_TTL_S", 0),
         ("PASSWORD_MIN_LENGTH", 7),
         ("PASSWORD_HASHES_AT_ONCE", 0),
@@ -110,6 +121,8 @@ def test_safe_settings_are_let_through(told: Told) -> None:
         ("CORS_ALLOWED_ORIGINS", ["file://"]),
         ("LOG_FORMAT", "xml"),
         ("WEB_WORKERS", 0),
+        ("PORT", -1),
+        ("PORT", 65_536),
     ],
 )
 def test_each_unsafe_or_senseless_value_is_told_by_its_name(told: Told, setting: str, value: Any) -> None:
@@ -127,6 +140,13 @@ def test_exact_origins_are_let_through(told: Told) -> None:
     exact = ["https://app.example.com", "https://app.example.com:8443", "http://localhost:3000", "http://[::1]:8443"]
 
     assert told(CORS_ALLOWED_ORIGINS=exact) == []
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://localhost", "redis://localhost/", "rediss://:secret@[::1]:6380/15?ssl_cert_reqs=required"]
+)
+def test_cache_and_queue_may_be_any_database_of_any_host(told: Told, url: str) -> None:
+    assert told(REDIS_URL=url, CELERY_BROKER_URL=url) == []
 
 
 def test_http_may_be_allowed_by_name(told: Told) -> None:

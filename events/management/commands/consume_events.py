@@ -12,12 +12,13 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from events import observe
-from events.conf import DEAD_LETTERS, EventsSettings
+from events.conf import DEAD_LETTERS, PORT_MOST, EventsSettings
 from events.inbox.backlog import set_aside_measured
 from events.inbox.consumer import Consumer
 from events.inbox.group import Group
 from events.inbox.session import waits_bounded
 from events.inbox.watchdog import ROUND_MOST_S, watched
+from events.management.numbers import between
 from events.outbox.operator_store import is_ours
 from events.probes import probes
 from events.stop import stop_on_signals
@@ -34,7 +35,8 @@ class Command(BaseCommand):
         parser.add_argument("--group", help="consumer group")
         parser.add_argument("--from", dest="consumer_from", choices=["earliest", "latest"],
                             help="where a group begins that has never read the topic")  # fmt: skip
-        parser.add_argument("--port", dest="consumer_port", type=int, help="of the probes; 0 takes a free one")
+        parser.add_argument("--port", dest="consumer_port", type=between(0, PORT_MOST),
+                            help="of the probes; 0 takes a free one")  # fmt: skip
         parser.add_argument(
             "--once",
             action="store_true",

@@ -5,8 +5,6 @@ commit order, would change a key's order without a word.
 """
 
 import sys
-from argparse import ArgumentTypeError
-from collections.abc import Callable
 from typing import Any
 
 from django.core.checks import Tags
@@ -14,7 +12,8 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connection
 
 from events import observe
-from events.conf import EventsSettings
+from events.conf import PORT_MOST, EventsSettings
+from events.management.numbers import between
 from events.outbox.progress import backlog_measured, progress_shown
 from events.outbox.relay import BATCH, Relay, Until
 from events.outbox.session import DatabaseAway
@@ -32,9 +31,9 @@ class Command(BaseCommand):
         """The command's own options."""
         parser.add_argument("--once", action="store_true", help="end when nothing is left that can be sent now")
         parser.add_argument("--drain", action="store_true", help="end when nothing is pending at all")
-        parser.add_argument("--shards", type=_up_to(SHARDS), default=SHARDS, help="own so many of the 64 at most")
-        parser.add_argument("--batch-size", type=_up_to(100_000), default=BATCH, help="records a read")
-        parser.add_argument("--port", type=int, help="of the probes; 0: a free one, which is logged")
+        parser.add_argument("--shards", type=between(1, SHARDS), default=SHARDS, help="own so many of the 64 at most")
+        parser.add_argument("--batch-size", type=between(1, 100_000), default=BATCH, help="records a read")
+        parser.add_argument("--port", type=between(0, PORT_MOST), help="of the probes; 0: a free one, which is logged")
 
     def handle(self, **options: Any) -> None:
         """Run until asked to stop."""
@@ -59,12 +58,3 @@ class Command(BaseCommand):
             raise DatabaseAway(type(error).__name__) from error
         finally:
             connection.close()  # the relay has sessions of its own
-
-
-def _up_to(most: int) -> Callable[[str], int]:
-    def number(text: str) -> int:
-        if text.isdigit() and 1 <= int(text) <= most:
-            return int(text)
-        raise ArgumentTypeError(f"1 to {most}")
-
-    return number
