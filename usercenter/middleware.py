@@ -16,7 +16,7 @@ from django.http.response import HttpResponseBase
 from django.middleware.common import CommonMiddleware
 from django_prometheus.middleware import PrometheusAfterMiddleware  # type: ignore[import-untyped]  # it has no types
 
-from accounts.api.problems import BY_STATUS, MEDIA_TYPE, Answer, answer_of, problem
+from accounts.api.problems import BY_STATUS, MEDIA_TYPE, Answer, answer_and_log, problem
 from accounts.errors import Busy
 from events.trace import following
 from usercenter.logs import record_request
@@ -91,7 +91,7 @@ class ProblemMiddleware:
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """A view outside DRF met a database that is away, or too many others: not our fault, not for ever."""
         if isinstance(exception, OperationalError | InterfaceError | Busy):
-            return problem(request, answer_of(exception))
+            return problem(request, answer_and_log(exception))
         return None
 
 

@@ -139,11 +139,16 @@ ANSWERS: Mapping[type[Exception], Answer] = {
 def answer_exception(exc: Exception, context: Mapping[str, Any]) -> HttpResponse:
     """The answer to what a view raised: a refusal in its own words, anything else as 503 or 500 and a log line."""
     request: Request = context["request"]
+    return problem(request, answer_and_log(exc))
+
+
+def answer_and_log(exc: Exception) -> Answer:
+    """What stands for this error, which the log has where it is ours."""
     answer = answer_of(exc)
     if answer is _INTERNAL or answer is _DATABASE_AWAY:
         # Somebody should look into it, unlike a queue that is full for a moment.
         observe.record_request_failed(exc, code=answer.code)
-    return problem(request, answer)
+    return answer
 
 
 def answer_of(exc: Exception) -> Answer:

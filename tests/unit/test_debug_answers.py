@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 from django.http import HttpResponse
 from django.test import Client, RequestFactory
 from pytest_django import Settings
@@ -45,3 +46,18 @@ def test_a_view_outside_the_api_that_has_to_wait_too_long_is_a_503() -> None:
 
     assert answer is not None
     assert (answer.status_code, answer["Retry-After"]) == (503, "2")
+
+
+@pytest.mark.parametrize(("error", "told"), [(OperationalError, ["OperationalError"]), (HashingBusy, [])])
+def test_a_database_that_is_away_from_a_view_outside_the_api_is_logged(
+    caplog: pytest.LogCaptureFixture, error: type[Exception], told: list[str]
+) -> None:
+    request = RequestFactory().get("/admin/")
+
+    answer = ProblemMiddleware(lambda _request: HttpResponse()).process_exception(request, error("CANARY"))
+
+    assert answer is not None
+    assert answer.status_code == 503
+    lines = [line for line in caplog.records if line.getMessage() == "request failed"]
+    assert [(line.code, line.error) for line in lines] == [("unavailable", name) for name in told]  # type: ignore[attr-defined]  # fields of the line
+    assert "CANARY" not in str([vars(line) for line in lines])
