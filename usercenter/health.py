@@ -21,7 +21,7 @@ from accounts.api.client import address_of
 from accounts.api.problems import Answer, problem
 
 READY_FOR_S = 1.0
-FORWARDED = ("X-Forwarded-For", "X-Real-Ip", "Forwarded", "Via")
+FORWARDED = ("X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Real-Ip", "Forwarded", "Via")
 
 
 class _Readiness:

@@ -40,8 +40,11 @@ def test_a_probe_is_only_read(web: Web, path: str) -> None:
 
 @pytest.mark.parametrize(
     "headers",
-    [{"X-Forwarded-For": "127.0.0.1"}, {"X-Real-IP": "10.0.0.1"}, {"Forwarded": "for=127.0.0.1"}, {"Via": "1.1 proxy"}],
-)
+    [
+        {"X-Forwarded-For": "127.0.0.1"}, {"X-Forwarded-Proto": "https"}, {"X-Forwarded-Host": "users.example"},
+        {"X-Real-IP": "10.0.0.1"}, {"Forwarded": "for=127.0.0.1"}, {"Via": "1.1 proxy"},
+    ],
+)  # fmt: skip
 def test_metrics_are_not_there_for_what_was_forwarded(web: Web, headers: dict[str, str]) -> None:
     answer = web.call("GET", "/metrics", **headers)
     with_token = web.call("GET", "/metrics", **headers, Authorization="Bearer CANARY-sec-metrics")
