@@ -53,6 +53,34 @@ def test_it_is_asked_for_twice(ann: User, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize(
+    ("stops", "told"),
+    [
+        (EOFError, "password: nothing comes from a keyboard; with --noinput, give DJANGO_SUPERUSER_PASSWORD."),
+        (KeyboardInterrupt, "password: stopped; nothing was done."),
+    ],
+)
+@pytest.mark.parametrize("typed", [[], ["typed in once"]])
+def test_who_stops_typing_is_told_what_to_do(
+    ann: User, monkeypatch: pytest.MonkeyPatch, typed: list[str], stops: type[BaseException], told: str
+) -> None:
+    answers = iter(typed)
+
+    def stopped(_prompt: str) -> str:
+        for answer in answers:
+            return answer
+        raise stops
+
+    monkeypatch.setattr(getpass, "getpass", stopped)
+
+    with pytest.raises(CommandError) as refused:
+        change("ann")
+
+    assert str(refused.value) == told
+    ann.refresh_from_db()
+    assert (ann.check_password(PASSWORD), ann.version) == (True, 1)
+
+
+@pytest.mark.parametrize(
     ("name", "password", "told"),
     [
         ("nobody", PASSWORD, "nobody: no user has this username, e-mail address or id."),

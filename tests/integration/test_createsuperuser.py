@@ -1,12 +1,16 @@
 """`manage.py createsuperuser` says what is wrong, field by field, and makes nobody then."""
 
 import getpass
+import os
+import subprocess
+import sys
 from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
 
 from accounts.models import User
+from tests.integration.relaying import CHECKOUT, database_url
 
 PASSWORD = "long enough"
 
@@ -75,3 +79,63 @@ def test_two_unlike_passwords_make_nobody(monkeypatch: pytest.MonkeyPatch) -> No
         create("--username", "Admin", "--email", "root@example.com")
 
     assert not User.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("stops", "told"),
+    [
+        (EOFError, "{}: nothing comes from a keyboard; with --noinput, give {}."),
+        (KeyboardInterrupt, "{}: stopped; nothing was done."),
+    ],
+)
+@pytest.mark.parametrize(
+    ("options", "name", "how"),
+    [
+        ([], "username", "--username or DJANGO_SUPERUSER_USERNAME"),
+        (["--username", "Admin"], "email", "--email or DJANGO_SUPERUSER_EMAIL"),
+        (named("Admin", "root@example.com")[1:], "password", "DJANGO_SUPERUSER_PASSWORD"),
+    ],
+)
+def test_who_types_nothing_is_told_what_to_do(  # noqa: PLR0913, PLR0917 - a table
+    monkeypatch: pytest.MonkeyPatch, options: list[str], name: str, how: str, stops: type[BaseException], told: str
+) -> None:
+    def stopped(_prompt: str) -> str:
+        raise stops
+
+    monkeypatch.setattr("builtins.input", stopped)
+    monkeypatch.setattr(getpass, "getpass", stopped)
+
+    with pytest.raises(CommandError) as refused:
+        create(*options)
+
+    assert str(refused.value) == told.format(name, how)
+    assert not User.objects.exists()
+
+
+def started(command: str, *options: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """A process of its own that no keyboard reaches."""
+    return subprocess.run(
+        [sys.executable, "manage.py", command, *options],
+        cwd=CHECKOUT, env=os.environ | environ, stdin=subprocess.DEVNULL, start_new_session=True,
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
+def test_without_a_keyboard_it_ends_in_one_line() -> None:
+    ended = started("createsuperuser", DATABASE_URL=database_url())
+
+    assert ended.returncode == 1
+    [line] = ended.stderr.splitlines()
+    assert line.startswith("CommandError: username: nothing comes from a keyboard; with --noinput, give --username or ")
+
+
+@pytest.mark.parametrize(
+    "options", [["createsuperuser", "--noinput"], ["changepassword", "ann"], ["users", "show", "a"]]
+)
+def test_a_database_that_is_away_is_one_line(options: list[str]) -> None:
+    ended = started(*options, DATABASE_URL="postgres://nobody:CANARY@127.0.0.1:1/nothing")
+
+    assert ended.returncode == 1
+    [line] = ended.stderr.splitlines()
+    assert line.startswith("CommandError: PostgreSQL: connection failed: ")
+    assert "CANARY" not in line

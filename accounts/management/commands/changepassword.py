@@ -5,7 +5,7 @@ Asks twice; with --noinput it takes DJANGO_SUPERUSER_PASSWORD, as `createsuperus
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
 from accounts.management import asking
@@ -13,16 +13,15 @@ from accounts.selectors import UserNotFound
 from accounts.services.passwords import set_by_operator
 
 
-class Command(BaseCommand):
+class Command(asking.AskingCommand):
     """Sets the password, ends all sessions and publishes user.password_changed."""
 
     help = "Set a user's password, and end all their sessions"
-    requires_migrations_checks = True
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Whose it is."""
         parser.add_argument("name", metavar="NAME", help="a username, an e-mail address or an id")
-        asking.add_noinput(parser)
+        super().add_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Ask, check, set."""

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
 from accounts import names
@@ -18,18 +18,16 @@ from accounts.services.changes import EmailTaken, UsernameTaken
 from accounts.services.registration import NewUser, create_superuser
 
 
-class Command(BaseCommand):
+class Command(asking.AskingCommand):
     """Makes an active superuser and publishes user.registered."""
 
     help = "Create an administrator who may do everything"
-    # The tables must be there: a missing one should be told by its own error, not by a check of everything.
-    requires_migrations_checks = True
 
     def add_arguments(self, parser: CommandParser) -> None:
         """The names."""
         parser.add_argument("--username", default=os.environ.get("DJANGO_SUPERUSER_USERNAME"))
         parser.add_argument("--email", default=os.environ.get("DJANGO_SUPERUSER_EMAIL"))
-        asking.add_noinput(parser)
+        super().add_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Ask, check, make."""
@@ -49,7 +47,7 @@ class Command(BaseCommand):
 
 
 def _parsed(name: str, given: str | None, parse: Callable[[str], Any], *, asks: bool) -> Any:
-    typed = input(f"{name}: ") if asks and given is None else asking.given(name, given)
+    typed = asking.typed(input, name) if asks and given is None else asking.given(name, given)
     try:
         return parse(typed)
     except FieldRefused as refused:
