@@ -15,7 +15,7 @@ from django.conf import settings
 
 from accounts import breached
 from accounts.keys import faults_of
-from accounts.receivers import Receiver, UnusableSecret, UnusableUrl, signing_key
+from accounts.receivers import Receiver, UnusableSecret, UnusableUrl, signing_keys
 from events.conf import Problem
 
 PASSWORD_LEAST = 8
@@ -101,6 +101,7 @@ class AccountsSettings:
     deletion_grace_s: int = 30 * 24 * 3600
     throttles: tuple[str, ...] = ()
     webhook_urls: tuple[str, ...] = field(default=(), repr=False)
+    # A comma list: all sign, so that receivers can change over from one to the next.
     webhook_secret: str = field(default="", repr=False)
     webhook_allow_http: bool = False
     webhook_allow_private: bool = False
@@ -152,9 +153,10 @@ class AccountsSettings:
                 yield Problem("WEBHOOK_URLS", allowed, f"as number {number}: {fault}")
         try:
             if self.webhook_urls or self.webhook_secret:
-                signing_key(self.webhook_secret)
+                signing_keys(self.webhook_secret)
         except UnusableSecret as fault:
-            yield Problem("WEBHOOK_SECRET", "whsec_ and the base64 of 24 random bytes or more", str(fault))
+            allowed = "whsec_ and the base64 of 24 random bytes or more, or a comma list of such"
+            yield Problem("WEBHOOK_SECRET", allowed, str(fault))
 
     def _wrong_cache(self) -> Iterable[Problem]:
         if not leads_to_redis(self.redis_url):

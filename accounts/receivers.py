@@ -108,8 +108,19 @@ def is_public(address: Address) -> bool:
     return address in _GIVEN_OUT_6 and not any(address in network for network in _REFUSED_6)
 
 
-def signing_key(secret: str) -> bytes:
-    """The bytes of a `whsec_…`. Raises UnusableSecret."""
+def signing_keys(secrets: str) -> list[bytes]:
+    """The bytes of each `whsec_…` of a comma list. Raises UnusableSecret, with its place where there are several."""
+    listed = secrets.split(",")
+    keys = []
+    for number, secret in enumerate(listed, start=1):
+        try:
+            keys.append(_signing_key(secret))
+        except UnusableSecret as fault:
+            raise UnusableSecret(f"as number {number}: {fault}" if len(listed) > 1 else str(fault)) from None
+    return keys
+
+
+def _signing_key(secret: str) -> bytes:
     if not secret:
         raise UnusableSecret("nothing")
     try:

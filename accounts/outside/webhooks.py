@@ -126,16 +126,16 @@ def _data(call: OutsideCall) -> Mapping[str, Any]:
     }
 
 
-def _headers(call: OutsideCall, secret: str, body: bytes) -> Mapping[str, str]:
+def _headers(call: OutsideCall, secrets: str, body: bytes) -> Mapping[str, str]:
     at = str(int(time.time()))
     signed = b".".join([str(call.pk).encode(), at.encode(), body])
-    signature = hmac.new(receivers.signing_key(secret), signed, hashlib.sha256).digest()
+    signatures = (hmac.digest(key, signed, hashlib.sha256) for key in receivers.signing_keys(secrets))
     return {
         "Content-Type": "application/json",
         "User-Agent": "usercenter",
         "webhook-id": str(call.pk),
         "webhook-timestamp": at,
-        "webhook-signature": f"v1,{b64encode(signature).decode()}",
+        "webhook-signature": " ".join(f"v1,{b64encode(signature).decode()}" for signature in signatures),
     }
 
 

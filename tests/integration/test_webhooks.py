@@ -2,7 +2,7 @@
 
 import hmac
 import json
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -18,6 +18,8 @@ from events.testing import deliver
 from tests.integration.mailing import as_time_goes_by, registered_user, reread
 from tests.integration.receiving import (
     KEY,
+    SECRET,
+    Arrived,
     ReceiverOf,
     change,
     configured_receivers,
@@ -81,6 +83,25 @@ def test_it_is_signed_as_the_standard_has_it(receiver_of: ReceiverOf) -> None:
     signed = f"{call.id}.{arrived.headers['webhook-timestamp']}.{arrived.body.decode()}"
     assert version == "v1"
     assert b64decode(signature) == hmac.digest(KEY, signed.encode(), "sha256")
+
+
+def test_of_two_secrets_a_receiver_needs_to_know_one(receiver_of: ReceiverOf, settings: Settings) -> None:
+    one = receiver_of()
+    new, strange = b"the secret that comes after it", b"what nobody has been told"
+    settings.ACCOUNTS = {**settings.ACCOUNTS, "WEBHOOK_SECRET": f"whsec_{b64encode(new).decode()},{SECRET}"}
+    owed_after(update_of(registered_user().id))
+
+    attempts.sweep_webhooks()
+
+    [arrived] = one.arrived
+    assert [is_genuine(arrived, key) for key in (new, KEY, strange)] == [True, True, False]
+
+
+def is_genuine(arrived: Arrived, key: bytes) -> bool:
+    """As a receiver looks that has this key alone (Standard Webhooks: signatures stand apart by blanks)."""
+    signed = f"{arrived.headers['webhook-id']}.{arrived.headers['webhook-timestamp']}.".encode() + arrived.body
+    expected = "v1," + b64encode(hmac.digest(key, signed, "sha256")).decode()
+    return any(hmac.compare_digest(expected, one) for one in arrived.headers["webhook-signature"].split(" "))
 
 
 def test_what_goes_is_the_user_as_they_are_when_it_is_sent(receiver_of: ReceiverOf) -> None:

@@ -133,9 +133,10 @@ def test_without_receivers_no_secret_is_needed(settings: Settings) -> None:
     assert problems_of(settings, WEBHOOK_URLS=(), WEBHOOK_SECRET="") == []
 
 
-def test_receivers_and_a_secret_are_fine(settings: Settings) -> None:
+@pytest.mark.parametrize("secret", [SECRET, f"{SECRET},whsec_{b64encode(24 * b'x').decode()}"])
+def test_receivers_and_a_secret_are_fine(settings: Settings, secret: str) -> None:
     urls = ("https://hooks.example/a", "https://hooks.example/b")
-    assert problems_of(settings, WEBHOOK_URLS=urls, WEBHOOK_SECRET=SECRET) == []
+    assert problems_of(settings, WEBHOOK_URLS=urls, WEBHOOK_SECRET=secret) == []
 
 
 @pytest.mark.parametrize(
@@ -147,6 +148,10 @@ def test_receivers_and_a_secret_are_fine(settings: Settings) -> None:
         ("whsec_CANÄRY", "something else"),
         (f"whsec_{b64encode(23 * b'x').decode()}", "23 bytes"),
         ("whsec_", "0 bytes"),
+        (f"{SECRET},whsec_{b64encode(23 * b'x').decode()}", "as number 2: 23 bytes"),
+        (f"{SECRET},", "as number 2: nothing"),
+        (f"{SECRET}, {SECRET}", "as number 2: something else"),
+        (f"CANARY,{SECRET}", "as number 1: something else"),
     ],
 )
 def test_a_secret_that_is_none_is_told_without_its_value(settings: Settings, secret: str, got: str) -> None:
