@@ -297,5 +297,4 @@ def record_refused(*, reason: str, wait_s: float) -> None:
 
 
 def _write(level: int, event: str, *, error: Exception | None = None, **fields: Any) -> None:
-    told = wordless(error) if error else {}
-    _log.log(level, event, extra={"marker": "kafka", **told, **fields})
+    _log.log(level, event, extra={"marker": "kafka", **(wordless(error) if error else {}), **fields})
