@@ -41,20 +41,24 @@ class WordlessFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Never drops a record."""
+        # Django's, with the query.
+        record.__dict__.pop("request", None)
         error = record.exc_info[1] if record.exc_info else None
         if error:
             told = wordless(error)
             # Formatters put this where the traceback was.
             record.exc_info, record.exc_text = None, told.pop("stack")
-            record.args = _without_words(record.args, told["error"])
+            [record.msg] = _without_words([record.msg], error)
+            record.args = _without_words(record.args, error)
             # Celery's context, with all of it once more.
             record.__dict__.pop("data", None)
             record.__dict__.update(told)
         return True
 
 
-def _without_words(args: Any, name: str) -> Any:
-    """What a line is made of; Celery has an error's text as `exc`, others the error itself."""
+def _without_words(args: Any, error: BaseException) -> Any:
+    """What a line is made of; Celery has an error's text as `exc`, others the error itself or its text."""
+    name = type(error).__name__
     if isinstance(args, Mapping):
         return {key: name if key in ("exc", "traceback") else value for key, value in args.items()}
-    return tuple(name if isinstance(one, BaseException) else one for one in args or ())
+    return tuple(name if isinstance(one, BaseException) or one == str(error) else one for one in args or ())

@@ -1,4 +1,4 @@
-"""S48: whoever can write to the queue cannot make a worker run or end; nothing a user types is a key of the cache."""
+"""S48: whoever can write to the queue cannot make a worker run anything; nothing a user types is a key of the cache."""
 
 import base64
 import json
@@ -86,14 +86,17 @@ def hostile_messages(trap: Path) -> dict[str, tuple[str, str]]:
     pickled = pickle.dumps(([Trap(trap)], {}, {}))
     tagged = f'[["!!python/object/apply:os.mkdir [{trap}]"], {{}}, {{}}]'.encode()
     return {
-        "pickle": (message(pickled, PICKLE), "Refusing to deserialize"),
-        "pickle by its short name": (message(pickled, "pickle"), "Refusing to deserialize"),
+        "pickle": (message(pickled, PICKLE), "Received invalid task message: ContentDisallowed"),
+        "pickle by its short name": (message(pickled, "pickle"), "Received invalid task message: ContentDisallowed"),
         "pickle as JSON": (message(pickled, "application/json", encoding="utf-8"), "Can't decode message body"),
-        "yaml": (message(tagged, YAML, encoding="utf-8"), "Refusing to deserialize"),
-        "a type that nobody knows": (message(pickled, "application/x-none"), "Refusing to deserialize"),
+        "yaml": (message(tagged, YAML, encoding="utf-8"), "Received invalid task message: ContentDisallowed"),
+        "a type that nobody knows": (
+            message(pickled, "application/x-none"),
+            "Received invalid task message: ContentDisallowed",
+        ),
         "a task of another module": (json_task(str(trap), task="os.mkdir"), "unregistered task"),
-        "a task that is no id": (json_task("'; drop table accounts_user; --"), "badly formed hexadecimal"),
-        "a task of too much": (json_task(str(uuid4()), str(uuid4())), "takes 1 positional argument"),
+        "a task that is no id": (json_task("'; drop table accounts_user; --"), '"error": "ValueError"'),
+        "a task of too much": (json_task(str(uuid4()), str(uuid4())), '"error": "TypeError"'),
     }
 
 

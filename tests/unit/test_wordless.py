@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from celery.app.trace import LOG_FAILURE
+from django.test import RequestFactory
 
 from events.wordless import WordlessFilter, wordless
 from usercenter.logs import logging_config
@@ -43,9 +44,15 @@ def plainly(log: logging.Logger, error: Exception) -> None:
     log.error("Internal Server Error: %s", "/admin/", exc_info=error)
 
 
+def as_a_suspicion(log: logging.Logger, error: Exception) -> None:
+    request = RequestFactory().get("/admin/", {"q": "CANARY-query"})
+    log.error(str(error), extra={"request": request}, exc_info=error)
+
+
 @pytest.mark.parametrize(
     ("write", "event"),
     [
+        (as_a_suspicion, "ExceptionGroup"),
         (as_celery, "Task prune[7] raised unexpected: ExceptionGroup"),
         (after_a_commit, "Error calling f in on_commit() (ExceptionGroup)."),
         (plainly, "Internal Server Error: /admin/"),
