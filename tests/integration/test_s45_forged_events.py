@@ -210,9 +210,15 @@ def fill() -> None:
         cursor.execute(_FILL)
 
 
+def forget() -> None:
+    """What is known of the rows of tests before: an emptied table keeps it."""
+    with connection.cursor() as cursor:
+        cursor.execute("delete from pg_statistic where starelid = 'events_outbox'::regclass")
+
+
 STATES: dict[str, Sequence[Callable[[], None]]] = {
-    "never analysed": [fill],
-    "analysed empty, then filled": [analyze, fill],
+    "never analysed": [forget, fill],
+    "analysed empty, then filled": [forget, analyze, fill],
     "analysed": [fill, analyze],
 }
 
