@@ -37,6 +37,9 @@ class Gone:
 
     Whoever had them meanwhile may have gone on, so nothing that is known of them here holds any more. Those that a
     rebalance leaves where they are keep their positions in the client, and what is known of them.
+
+    Who sleeps through one rebalance is told of the next alone, and may commit less than another has meanwhile: then
+    records come again, and the inbox knows them.
     """
 
     def __init__(self) -> None:

@@ -230,7 +230,7 @@ def test_of_a_partition_that_went_and_came_back_nothing_from_before_is_committed
         wait_until(lambda: len(rows()) == 6)
         write_to_each(topic, 2, 3)
         wait_until(lambda: member.health.missing == "tested")
-        went = settles_its_share_and_leaves(topic)
+        went = settles_its_share_and_leaves(topic, caplog)
         # The first one need not have noticed that it had less for a moment.
         wait_until(lambda: has_one_member(topic) and owned(caplog)[-1] == 3)
     assert 0 < len(went) < 3
@@ -249,13 +249,18 @@ def write_to_each(topic: Topic, *numbers: int) -> None:
         topic.write(*(raw(n, f"name-{partition}") for n in numbers), partition=partition)
 
 
-def settles_its_share_and_leaves(topic: Topic) -> set[int]:
-    """Another member, which commits the ends of its partitions and handles nothing; gives which it had."""
+def settles_its_share_and_leaves(topic: Topic, caplog: pytest.LogCaptureFixture) -> set[int]:
+    """Another member, which commits the ends of its partitions and handles nothing; gives which it had.
+
+    It stays until both clients were told: one that skips a change of the group hears nothing of what it had less.
+    """
+    caplog.set_level("INFO", logger="kafka.coordinator.consumer")
     settings = replace(EventsSettings.current(), group=topic.name, consumer_heartbeat_ms=300)
     with closing(KafkaConsumer(settings, topics=[topic.name], assignments=Gone())) as kafka:
         wait_until(lambda: kafka.poll(timeout_s=0.1) or kafka.assignment())
         mine = kafka.assignment()
         kafka.commit(dict.fromkeys(mine, 4), timeout_s=5)
+        wait_until(lambda: sum("newly assigned" in line.getMessage() for line in caplog.records) >= 2)
     return {partition for _, partition in mine}
 
 
