@@ -19,9 +19,9 @@ from tests.tables import empty_the_written
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The test database is made for tests that say so: those that ask the web process need it too."""
+    """The test database is made for tests that say so: all need it here, be it only to leave it empty."""
     for item in items:
-        if "web" in getattr(item, "fixturenames", ()):
+        if "nothing_left" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.django_db)
 
 
