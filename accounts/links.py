@@ -162,14 +162,17 @@ def take_back(user: User, address: EmailAddress) -> bool:
     held = Link.objects.filter(user=user, purpose=Link.Purpose.UNDO_EMAIL, spent_at=None, expires_at__gt=Now())
     own = held.filter(email_canonical=address.canonical).order_by("created_at").first()
     if own:
-        void_undos_since(user, bytes(own.hash))
+        _void_undos_since(own)
     return own is not None
 
 
-def void_undos_since(user: User, link_hash: bytes) -> None:
-    """The changes that are undone with this link's cannot be undone in turn."""
-    own = Link.objects.get(hash=link_hash)
-    _spend(Link.objects.filter(user=user, purpose=Link.Purpose.UNDO_EMAIL, created_at__gte=own.created_at))
+def void_later_undos(found: Found) -> None:
+    """The changes that are undone with this one cannot be undone in turn."""
+    _void_undos_since(Link.objects.get(hash=found.hash))
+
+
+def _void_undos_since(own: Link) -> None:
+    _spend(Link.objects.filter(user=own.user_id, purpose=Link.Purpose.UNDO_EMAIL, created_at__gte=own.created_at))
 
 
 def _token_of(call_id: UUID) -> str:

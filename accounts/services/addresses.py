@@ -106,7 +106,7 @@ def _confirm(link: Found, client: Client, now: datetime) -> None:
 @in_transaction
 def _undo(link: Found, client: Client, now: datetime) -> None:
     user = links.use(link)
-    links.void_undos_since(user, link.hash)
+    links.void_later_undos(link)
     links.void_all(user, but_for=[Link.Purpose.UNDO_EMAIL])
     Session.objects.filter(user=user).end(now=now)
     if user.status == User.Status.PENDING_DELETION:
