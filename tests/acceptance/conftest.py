@@ -5,16 +5,18 @@ A web with settings of a test's own is started by `serving`.
 
 from collections.abc import Iterator
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
 from django.db import connection
 
+from accounts.projections import profile_cache
 from devstack import Stack
 from tests.acceptance.mailing import Mailing, mailing_of
 from tests.acceptance.serving import serving
 from tests.acceptance.trying import People, people_in
-from tests.acceptance.web import Call, Web
+from tests.acceptance.web import Call, Web, bearer
 from tests.tables import empty_the_written
 
 
@@ -49,6 +51,15 @@ def web(web_for_all: Web) -> Web:
     """The one web process; its database may have been away in the test before."""
     web_for_all.wait_until_all_serve(Call("GET", "/readyz"))
     return web_for_all
+
+
+@pytest.fixture
+def cache_is_asked(web: Web) -> None:
+    """By every worker; a test before may have taken it away, and for a moment its readers leave it alone."""
+    reader, known_to_the_cache_alone = web.register(), uuid4()
+    profile_cache.put_if_newer(known_to_the_cache_alone, {"version": 1})
+    path = f"/api/v1/users/{known_to_the_cache_alone}/profile"
+    web.wait_until_all_serve(Call("GET", path, headers=bearer(reader["token"])))
 
 
 @pytest.fixture(scope="module")

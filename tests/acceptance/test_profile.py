@@ -11,7 +11,8 @@ from django.db import connection
 from accounts.projections import profile_cache
 from devstack import Stack
 from tests.acceptance.web import Call, Web, bearer
-from tests.waiting import wait_for
+
+pytestmark = pytest.mark.usefixtures("cache_is_asked")
 
 
 @pytest.fixture
@@ -19,21 +20,6 @@ def cache() -> Iterator[redis.Redis]:
     client = redis.Redis.from_url(os.environ["REDIS_URL"], decode_responses=True)
     yield client
     client.close()
-
-
-@pytest.fixture(autouse=True)
-def _cache_is_asked(web: Web) -> None:
-    """A test before may have taken it away, and for a moment its readers leave it alone."""
-
-    def is_back() -> bool:
-        log = web.log.read_text()
-        if log.count('"cache away"') == log.count('"cache back"'):
-            return True
-        user = web.register()
-        web.race([Call("GET", profile_of(user["user"]["id"]), headers=bearer(user["token"]))] * 16)
-        return False
-
-    wait_for(is_back)
 
 
 def profile_of(user_id: str) -> str:

@@ -102,6 +102,7 @@ def test_a_database_that_is_away_is_a_503_until_it_is_back(web: Web) -> None:
     assert web.call("GET", ME, **authorised).status == 200
 
 
+@pytest.mark.usefixtures("cache_is_asked")
 def test_a_cache_that_is_away_changes_nothing_and_is_told_once(web: Web) -> None:
     registered = web.register(display_name="Ann")
     profile = f"/api/v1/users/{registered['user']['id']}/profile"
