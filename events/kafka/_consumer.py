@@ -23,6 +23,7 @@ MAX_POLL_INTERVAL_S = 300  # a member that does not poll for so long loses its p
 # key that moved there; asking twice a minute costs a broker nothing.
 _LOOK_FOR_PARTITIONS_EVERY_S = 30
 _CLOSE_WITHIN_S = 3.0
+_JOIN_WITHIN_S = 0.5  # longer than most joins take once all members poll
 
 
 class Assignments(Protocol):
@@ -69,6 +70,9 @@ class Consumer:
             fetcher._next_partition_records = None  # noqa: SLF001
         with our_errors():
             polled = self._client.poll(timeout_ms=_ms(timeout_s))
+            # An answer to its join that comes between two polls it throws away, and the group joins once more.
+            if not polled and self._client.group_metadata().state == MemberState.REBALANCING:
+                polled = self._client.poll(timeout_ms=_ms(_JOIN_WITHIN_S))
         return [record for of_one_partition in polled.values() for record in of_one_partition]
 
     def cluster_id(self, *, timeout_s: float) -> str:

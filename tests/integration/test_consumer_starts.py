@@ -15,7 +15,7 @@ from events.errors import Transient
 from events.inbox import positions
 from events.inbox.consumer import Consumer, Gone
 from events.inbox.group import Group
-from events.kafka import Admin, NoOffset
+from events.kafka import Admin, NoOffset, Place
 from events.kafka import Consumer as KafkaConsumer
 from events.kafka import _consumer as kafka_consumer
 from events.models import InboxHorizon, InboxRecord
@@ -252,7 +252,8 @@ def write_to_each(topic: Topic, *numbers: int) -> None:
 def settles_its_share_and_leaves(topic: Topic, caplog: pytest.LogCaptureFixture) -> set[int]:
     """Another member, which commits the ends of its partitions and handles nothing; gives which it had.
 
-    It stays until both clients were told: one that skips a change of the group hears nothing of what it had less.
+    It stays until both clients were told: one that skips a change of the group hears nothing of what it had less. It
+    goes on polling for that: the other may join once more, and who does so waits for all.
     """
     caplog.set_level("INFO", logger="kafka.coordinator.consumer")
     settings = replace(EventsSettings.current(), group=topic.name, consumer_heartbeat_ms=300)
@@ -260,8 +261,14 @@ def settles_its_share_and_leaves(topic: Topic, caplog: pytest.LogCaptureFixture)
         wait_until(lambda: kafka.poll(timeout_s=0.1) or kafka.assignment())
         mine = kafka.assignment()
         kafka.commit(dict.fromkeys(mine, 4), timeout_s=5)
-        wait_until(lambda: sum("newly assigned" in line.getMessage() for line in caplog.records) >= 2)
+        wait_until(lambda: not kafka.poll(timeout_s=0.1) and the_rest_is_assigned(caplog, mine))
     return {partition for _, partition in mine}
+
+
+def the_rest_is_assigned(caplog: pytest.LogCaptureFixture, mine: frozenset[Place]) -> bool:
+    """Whether the other client was told what it has less by these."""
+    told = [vars(line)["args"][0] for line in caplog.records if "newly assigned" in line.getMessage()]
+    return any(places and mine.isdisjoint(places) for places in told)
 
 
 def owned(caplog: pytest.LogCaptureFixture) -> list[int]:

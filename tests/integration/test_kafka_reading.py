@@ -72,6 +72,16 @@ def test_what_is_read_is_what_was_written(consumer: Consumer, topic: Topic) -> N
     assert abs(first.timestamp_ms - time.time() * 1000) < 60_000
 
 
+def test_a_member_that_polls_briefly_and_seldom_joins_all_the_same(consumer: Consumer, topic: Topic) -> None:
+    topic.write(Raw(b"k", b"v"))
+
+    def polls() -> list[Record]:
+        time.sleep(0.2)  # long enough for the answer to a join that is on its way
+        return consumer.poll(timeout_s=0.001)
+
+    wait_for(polls)
+
+
 def test_a_batch_that_cannot_be_read_is_told_once_and_the_next_one_follows(consumer: Consumer, topic: Topic) -> None:
     write_one_by_one(topic, 8)
     attributes, payload = 21, 61
