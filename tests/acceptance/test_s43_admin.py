@@ -1,6 +1,5 @@
 """S43: the admin is no way in for who guesses, forges or fixates, and no row is deleted or hash shown there."""
 
-import json
 from collections.abc import Iterator, Mapping
 from urllib.parse import urlencode
 
@@ -242,6 +241,7 @@ def test_no_row_is_deleted_by_hand(web: Web, root: Browser, kept: Mapping[str, s
 def test_nonsense_is_no_fault_of_the_server(web: Web, root: Browser) -> None:
     user = a_user(web)
     form = fields_of(root.get(f"{USERS}{user['id']}/change/"))
+    lines_before = len(web.log_lines())
     nonsense = [
         root.acted("suspend", "no-id", reason="x"),
         root.acted("nothing", user["id"]),
@@ -260,4 +260,4 @@ def test_nonsense_is_no_fault_of_the_server(web: Web, root: Browser) -> None:
     assert web.sql("select username, status, version from accounts_user where id = %s", user["id"]) == [
         (user["username"], "active", 1)
     ]
-    assert [json.loads(line) for line in web.log_lines() if '"request failed"' in line] == []
+    assert [line for line in web.log_lines()[lines_before:] if '"request failed"' in line] == []

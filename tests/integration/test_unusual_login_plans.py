@@ -47,8 +47,10 @@ def explained(plans: list[dict[str, Any]]) -> Iterator[None]:
 
 
 def fill(user_id: UUID) -> None:
-    """Five thousand logins of theirs, and as many of three others."""
+    """Five thousand logins of theirs, and as many of three others; nothing is known of the rows of tests before."""
     with connection.cursor() as cursor:
+        cursor.execute("truncate accounts_loginrecord")
+        cursor.execute("delete from pg_statistic where starelid = 'accounts_loginrecord'::regclass")
         cursor.execute(_FILL, [[*(uuid7() for _ in range(3)), user_id]])
 
 
