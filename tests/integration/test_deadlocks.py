@@ -29,8 +29,9 @@ def session(transactional_db: None) -> Session:
 
 @pytest.fixture
 def other(session: Session) -> Iterator[psycopg.Connection]:
-    """A session of the database that is not ours."""
+    """A session of the database that is not ours, and not the first to notice a deadlock: who does so gives way."""
     with psycopg.connect(**connection.get_connection_params()) as one:
+        one.execute("set deadlock_timeout = '60s'")
         yield one
 
 
@@ -92,7 +93,10 @@ def test_inside_anothers_transaction_it_is_not_run_again(transactional_db: None)
 
 
 def _log_out(session: Session) -> None:
+    """It looks for a deadlock but once as it waits, and by then the other must wait, too."""
     try:
+        with connection.cursor() as cursor:
+            cursor.execute("set deadlock_timeout = '3s'")
         log_out(user_id=session.user_id, session_id=session.pk, now=timezone.now())
     finally:
         connection.close()
