@@ -12,6 +12,8 @@ from devstack import Stack
 from events.conf import EventsSettings
 from events.kafka import _producer
 from events.models import OutboxRecord
+from events.outbox import marker
+from events.outbox import pipeline as pipeline_module
 from events.outbox.pipeline import WINDOW_BYTES, Pipeline
 from events.outbox.session import Session
 from tests.integration.driving import (
@@ -34,7 +36,7 @@ from tests.integration.relaying import (
     pending,
     relaying,
 )
-from tests.waiting import wait_for
+from tests.waiting import LIMIT_S, wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -52,6 +54,9 @@ def test_a_thousand_records_take_four_statements_at_most(own_topics: Topics, mon
     pending_left = threading.Event()
     pending_left.set()
     monkeypatch.setattr(Session, "run", counted)
+    # However slow the machine is: marks by number and at the end, looks by progress, nothing by time.
+    monkeypatch.setattr(marker, "_WITHIN_S", LIMIT_S)
+    monkeypatch.setattr(pipeline_module, "_QUIET_S", LIMIT_S)
     with relaying():
         wait_for(lambda: pending() == 0)
         pending_left.clear()
@@ -113,11 +118,9 @@ def test_thousands_behind_a_poison_hold_up_nobody_and_follow_it(own_topics: Topi
     missing = own_topics.user_events + "-missing"
     make(20_000, key="bad", topic=missing)
     with relaying():
-        wait_for(lambda: OutboxRecord.objects.filter(topic=missing, attempts=1).exists())
+        wait_for(lambda: OutboxRecord.objects.filter(topic=missing, attempts__gte=1).exists())
         commit(*(Noted(of=f"well-{n}", n=0) for n in range(10)))
-        wait_for(
-            lambda: not OutboxRecord.objects.filter(key__startswith="well", published_at=None).exists(), within_s=5
-        )
+        wait_for(lambda: not OutboxRecord.objects.filter(key__startswith="well", published_at=None).exists())
         assert OutboxRecord.objects.filter(topic=missing, attempts__gt=0).count() == 1
         assert pending() == 20_000
         create(missing)

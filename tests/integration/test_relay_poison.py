@@ -181,7 +181,8 @@ def test_a_refusal_is_counted_by_topic_and_reason(own_topics: Topics, missing_to
     labels = {"topic": missing_topic, "reason": "UnknownTopic"}
     commit(Elsewhere(of="a", n=1))
     with relaying():
-        wait_for(lambda: REGISTRY.get_sample_value("kafka_producer_errors_total", labels) == 1)
+        wait_for(lambda: OutboxRecord.objects.filter(attempts__gte=1).exists())
+    assert REGISTRY.get_sample_value("kafka_producer_errors_total", labels) == OutboxRecord.objects.get().attempts
 
 
 def test_what_one_relay_held_back_the_next_one_does_too(own_topics: Topics, missing_topic: str) -> None:

@@ -56,12 +56,11 @@ def test_no_commit_is_missed_by_one_who_falls_asleep(url: str) -> None:
     """The next commit comes when the last one was seen, a moment earlier or later than the sleep begins."""
     chance = random.Random(7)  # noqa: S311 - chance, not a secret
     with sleeper(url, owned=EVEN) as even, sleeper(url, owned=ALL - EVEN) as odd:
-        waits = []
         for n in range(COMMITS):
             commit(Noted(of=str(chance.randrange(10_000)), n=n))
-            waits.append(seen_after(even, odd, seen=n + 1))
+            seen_after(even, odd, seen=n + 1)
             time.sleep(chance.uniform(0.001, 0.006))  # around the moment of falling asleep
-    assert max(waits) < SOON_S
+    assert (even.missed, odd.missed) == (0, 0)
 
 
 def test_no_commit_is_missed_among_open_transactions(url: str) -> None:
@@ -87,8 +86,9 @@ def test_no_commit_is_missed_among_open_transactions(url: str) -> None:
 
 def test_a_sleep_that_nobody_ends_is_a_second_long(url: str) -> None:
     with sleeper(url) as asleep:
-        wait_for(lambda: len(asleep.sleeps) >= 2)
-        assert all(NET_S <= sleep < NET_S + 0.5 for sleep in asleep.sleeps[-1:])
+        wait_for(lambda: len(asleep.sleeps) >= 5)
+        assert min(asleep.sleeps[1:]) >= NET_S
+        assert min(asleep.sleeps[1:]) < NET_S + 0.5  # a busy machine prolongs some, not all
 
 
 def test_nobody_notifies_while_no_relay_sleeps(url: str, observer: Observer) -> None:
@@ -142,7 +142,7 @@ def test_without_notify_it_polls(url: str, observer: Observer) -> None:
     with sleeper(url, notify=False) as asleep:
         wait_for(lambda: len(asleep.sleeps) >= 12)
         assert observer.flags() == 0
-        assert asleep.sleeps[-1] == pytest.approx(0.25, abs=0.1)
+        assert min(asleep.sleeps[-4:]) == pytest.approx(0.25, abs=0.1)  # a busy machine prolongs some, not all
         commit(Noted(of="user", n=1))
         assert seen_after(asleep, seen=1) < SOON_S
         assert observer.heard(within_s=0.3) == []

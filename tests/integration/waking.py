@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import psycopg
 
+from events.outbox import wakeup
 from events.outbox.wakeup import Wakeup
 from events.stop import Stop
 from tests.integration.sharing import ALL
@@ -19,28 +20,46 @@ where locktype = 'advisory' and classid::bigint = 1869968387 and mode = 'Exclusi
 """
 
 
+class Told(Wakeup):
+    """Knows how its last sleep ended."""
+
+    was_called = False
+
+    def _is_called(self, stop: Stop, shards: frozenset[int], *, within_s: float) -> bool:
+        self.was_called = super()._is_called(stop, shards, within_s=within_s)
+        return self.was_called
+
+
 class Sleeper:
-    """Its loop, in a thread. `seen` is how many records it has read; `sleeps` how long each sleep was, in seconds."""
+    """Its loop, in a thread.
+
+    `seen` is how many records it has read; `sleeps` how long each sleep was, in seconds; `missed` how many went on to
+    their end though there was something to read.
+    """
 
     def __init__(self, url: str, *, owned: frozenset[int] = ALL, notify: bool = True) -> None:
         self.owned = owned
         self.stop = Stop()
-        self.seen = 0
+        self.seen = self.missed = 0
         self.sleeps: list[float] = []
         self._url = url
         self._reading = psycopg.connect(url, autocommit=True)
-        self._wakeup = Wakeup(url, notify=notify, owned=lambda: self.owned)
+        self._wakeup = Told(url, notify=notify, owned=lambda: self.owned)
         self._thread = threading.Thread(target=self._run, name="sleeper under test")
         self._thread.start()
 
     def _run(self) -> None:
+        slept_s = 0.0
         while not self.stop.is_asked:
             if self._read():
+                self.missed += slept_s >= wakeup._SLEEP_S and not self._wakeup.was_called
+                slept_s = 0.0
                 self._wakeup.worked()
             else:
                 began_at = time.monotonic()
                 self._wakeup.wait(self.stop, look_again=self._read)
-                self.sleeps.append(time.monotonic() - began_at)
+                slept_s = time.monotonic() - began_at
+                self.sleeps.append(slept_s)
         self._wakeup.close()
 
     def _read(self) -> bool:
