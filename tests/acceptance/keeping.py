@@ -80,6 +80,6 @@ def _value(client: redis.Redis, key: str) -> str:
     read: Mapping[str, Callable[[], object]] = {
         "string": lambda: client.get(key), "hash": lambda: client.hgetall(key),
         "list": lambda: client.lrange(key, 0, -1), "set": lambda: client.smembers(key),
-        "zset": lambda: client.zrange(key, 0, -1),
+        "zset": lambda: client.zrange(key, 0, -1), "none": str,  # it has gone since it was listed
     }  # fmt: skip
     return str(read[str(client.type(key))]())

@@ -5,12 +5,14 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
+import redis
 from celery import Celery
 
 from devstack.places import CHECKOUT
@@ -76,6 +78,12 @@ class Mailing:
             " + (select count(*) from accounts_pendingregistration)"
         )
         wait_for(lambda: web.sql(owed) == [(0,)])
+
+    def wait_until_drained(self) -> None:
+        """Until the worker has done all that it was asked for: a sweep of before would bring what is owed next."""
+        with redis.Redis.from_url(self._queue) as queue:
+            # On its way into the worker's hands a task is in neither for a moment.
+            wait_for(lambda: all(not queue.exists("celery", "unacked") and not time.sleep(0.005) for _ in range(5)))
 
     def said(self, text: str) -> list[dict[str, Any]]:
         """The log's lines with this in them."""

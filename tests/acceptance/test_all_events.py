@@ -85,6 +85,7 @@ def story(
         house.wait_until_settled()
         bar(house.web, chief, bob["id"], "deleted")
         house.wait_until_settled()
+        house.wait_until_consumed()  # offsets are committed after what the log says of them
         yield Story(house, ann, bob, hooks)
 
 

@@ -129,11 +129,13 @@ def test_the_username_tells_nothing_of_the_address_either(
     assert (given.status, given.json["username"]) == (200, names[1])
 
 
+@pytest.mark.usefixtures("streaming")
 def test_the_user_signs_in_once_the_address_is_shown_to_be_theirs(hidden: Web, mailing: Mailing) -> None:
     wanted = somebody(display_name="Ann", locale="de")
 
     assert visitor(hidden).post(REGISTER, wanted).status == 202
     mailing.wait_until_idle(hidden)
+    mailing.wait_for_mails(wanted["email"])  # the welcome, whose link the next one replaces
 
     # Otherwise who signs up with another's address would see by signing in whether it was free.
     assert visitor(hidden).login(wanted["username"]).told == visitor(hidden).login("nobody-at-all").told

@@ -140,6 +140,7 @@ def test_an_account_that_a_thief_wants_deleted_comes_back_to_its_owner(
 def test_a_wish_of_before_is_void_after_it(web: Web, mailing: Mailing, owner: Owner) -> None:
     owner.moves_to(another_address())
     undoing, link, held_up = owner.undo_at(owner.address), owner.link_to(another_address()), another_address()
+    mailing.wait_until_drained()
     with web.cache.refusing():
         assert owner.asks_for(held_up).status == 202
 

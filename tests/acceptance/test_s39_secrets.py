@@ -176,7 +176,7 @@ def cause_errors(house: House, parts: Stack, to_queue: Proxy, secrets: Secrets) 
         with to_queue.refusing():
             assert web.call("POST", RESET, {"email": email}).status == 202
         house.mailing.sweep()
-        wait_for(lambda: web.sql("select 1 from accounts_outsidecall where kind = 'reset' and error <> ''"))
+        wait_for(lambda: web.sql("select 1 from accounts_outsidecall where settled_at is null and error <> ''"))
     finally:
         parts.smtp.start()
     web.sql("update accounts_outsidecall set next_attempt_at = now() where settled_at is null")
