@@ -14,7 +14,7 @@ from tests.faults.proxy import in_front_of
 pytestmark = pytest.mark.django_db(transaction=True)
 
 STOPS_WITHIN_S = 20.0  # as the settings say
-TAKEN_OVER_WITHIN_S = 15.0
+TAKEN_OVER_WITHIN_S = 60.0  # what a paused member has locked would stay so for ever
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """What tests on real parts share: a Kafka topic of their own, and a table that shows each call of a handler."""
 
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from uuid import uuid4
 
 import pytest
@@ -11,13 +11,14 @@ from pytest_django import Settings
 
 from devstack import Stack
 from events.conf import EventsSettings
-from events.kafka import Admin
+from events.kafka import Admin, BrokersAway
 from events.outbox.pipeline import Pipeline
 from tests.integration import counting
 from tests.integration.driving import make_pipeline
 from tests.integration.mailing import Mailbox
 from tests.integration.raw_records import Topic
 from tests.integration.relaying import Topics
+from tests.waiting import wait_for
 
 
 @pytest.fixture
@@ -53,11 +54,19 @@ def missing_topic(own_topics: Topics, settings: Settings) -> str:
     return name
 
 
+def is_prepared(pipeline: Pipeline) -> bool:
+    """Whether it is connected now; a broker that was started again for a test before may take its time."""
+    with suppress(BrokersAway):
+        pipeline.prepare()
+        return True
+    return False
+
+
 @pytest.fixture
 def pipeline(own_topics: Topics) -> Iterator[Pipeline]:
     """Connected, for the test to drive (`driving`)."""
     with closing(make_pipeline(batch=500, window=2_000)) as one:
-        one.prepare()
+        wait_for(lambda: is_prepared(one))
         yield one
 
 

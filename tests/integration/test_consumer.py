@@ -157,8 +157,8 @@ def test_a_position_outside_the_log_starts_at_the_earliest_and_says_so(
     with admin() as client:
         client.delete_records({TopicPartition(topic.name, 0): 5})
     commit(topic, {0: offset, 1: 0, 2: 0})
-    Member(topic, consumer_from="latest").run_once()
-    assert rows() == [("ann", n) for n in range(5, 10)]
+    with running(Member(topic, consumer_from="latest")):
+        wait_until(lambda: rows() == [("ann", n) for n in range(5, 10)])
     assert "position out of range" in caplog.messages
     assert committed(topic)[0] == 10
 

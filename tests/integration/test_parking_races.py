@@ -29,7 +29,8 @@ pytestmark = pytest.mark.usefixtures("effects")
 
 
 def group(handler: Handler = leave_row, *, attempts: int = 10, after_death: AfterDeath = "wait") -> Group:
-    policy = RetryPolicy(attempts=attempts, after_death=after_death)
+    # Due again when a test says so, by `make_due`, and not before.
+    policy = RetryPolicy(attempts=attempts, after_death=after_death, first_s=1_000, most_s=1_000)
     return group_of(on(Counted, handler, name="tested", retry=policy))
 
 

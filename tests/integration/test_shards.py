@@ -22,7 +22,7 @@ from tests.waiting import wait_for
 pytestmark = pytest.mark.django_db(transaction=True)
 
 SESSION_LIMIT_S = 5.0
-MARGIN_S = 2.0
+MARGIN_S = 10.0
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_a_killed_members_shards_are_free_at_once(url: str) -> None:
         killed_at = time.monotonic()
         process.process.kill()
         wait_for(lambda: other.shards.owned == ALL)
-        assert time.monotonic() - killed_at < MARGIN_S
+        assert time.monotonic() - killed_at < SESSION_LIMIT_S - 1  # the other way there is
 
 
 def test_a_paused_members_shards_are_free_in_time_and_it_knows_when_it_wakes(url: str) -> None:
@@ -91,7 +91,7 @@ def test_a_paused_members_shards_are_free_in_time_and_it_knows_when_it_wakes(url
         said, paused_at = len(process.said), time.monotonic()
         process.process.send_signal(signal.SIGSTOP)
         wait_for(lambda: other.shards.owned == ALL)
-        assert time.monotonic() - paused_at < SESSION_LIMIT_S + MARGIN_S
+        assert time.monotonic() - paused_at < SESSION_LIMIT_S + MARGIN_S  # without the limit, never
         process.process.send_signal(signal.SIGCONT)
         wait_for(lambda: len(process.said) > said and process.owns(32))
         first, *_, last = process.said[said:]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
-from django.db import DEFAULT_DB_ALIAS, OperationalError, connections, transaction
+from django.db import DEFAULT_DB_ALIAS, InternalError, OperationalError, connections, transaction
 
 from tests.faults.writer import fact, publish_and_note
 
@@ -20,8 +20,8 @@ class OpenTransaction:
             publish_and_note([fact(key) for key in keys])
 
     def end(self, *, commit: bool) -> None:
-        """Commit or roll back. PostgreSQL may have ended it before: then the ledger has nothing of it either."""
-        with self._as_default(), suppress(OperationalError):
+        """Commit or roll back. PostgreSQL may have ended it before, for standing idle: nor has the ledger it then."""
+        with self._as_default(), suppress(OperationalError, InternalError):
             transaction.set_rollback(not commit)
             self._atomic.__exit__(None, None, None)
         self._connection.close()

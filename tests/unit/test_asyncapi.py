@@ -1,5 +1,6 @@
 """docs/asyncapi.json: an AsyncAPI 3.0 document, and what is sealed is what it says."""
 
+import gc
 import json
 import re
 from datetime import UTC, datetime
@@ -108,6 +109,12 @@ def instances(event: type[Event]) -> st.SearchStrategy[Event]:
     of = {Instant: moments, Instant | None: st.none() | moments}
     hints = {name: get_type_hints(event, include_extras=True)[name] for name in event.__struct_fields__}
     return st.builds(event, **{name: of.get(hint, st.from_type(hint)) for name, hint in hints.items()})
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _nothing_of_others_is_collected_here() -> None:
+    """Hypothesis makes an error of every warning, of sockets too that kafka-python left in tests before."""
+    gc.collect()
 
 
 ACTORS = st.sampled_from([None, Actor("system"), Actor("staff", "7")])

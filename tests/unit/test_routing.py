@@ -9,7 +9,7 @@ from typing import Any, ClassVar, cast
 
 import pytest
 from django.apps import apps
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError, call_command, get_commands
 from pytest_django import Settings
 
 from accounts.event_types import UserLoggedIn, UserRegistered
@@ -118,6 +118,7 @@ def test_this_projects_events_are_all_routed_and_their_schemas_in_step() -> None
 
 @pytest.fixture
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    get_commands()  # which the process remembers, so not with what is changed here
     monkeypatch.setattr(apps.get_app_config("accounts"), "path", str(tmp_path))
     return tmp_path / "schemas" / "user.registered.json"
 
