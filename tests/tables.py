@@ -17,3 +17,8 @@ def empty_the_written(run: Callable[[str], Sequence[tuple[Any, ...]]]) -> None:
     [(tables,)] = run(_WRITTEN)
     if tables:
         run(f"truncate {tables} cascade")
+
+
+def forget_statistics(cursor: Any, table: str) -> None:
+    """What is known of the rows of tests before: an emptied table keeps it."""
+    cursor.execute("delete from pg_statistic where starelid = %s::regclass", [table])

@@ -16,7 +16,7 @@ from events.outbox.publish import publish
 from events.routing import Delivery
 from events.trace import following
 
-# Whether the log has an earlier success. Each is one look into an index, analyzed or never: it asks for an
+# Whether the log has an earlier success. Each is one look into an index, be the log analyzed or not: it asks for an
 # order that no other way gives so cheaply, and `exists` would drop that. The latest comes from the index of times:
 # `= 'success'` would open the one of places to it, which has none. By device alone that one is skipped through.
 _CAME_BEFORE = """(

@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email.message import EmailMessage
@@ -22,6 +21,8 @@ from tests.waiting import wait_for
 
 RESET, RESEND = "/api/v1/users/password/reset", "/api/v1/users/email/verify/resend"
 SWEEPS = ("accounts.tasks.sweep_outside_calls", "accounts.tasks.sweep_registrations")
+# On its way from the queue into the worker's hands a task is in neither for a moment.
+LOOKS = 4
 _LINK = re.compile(r"#token=([\w-]+)")
 
 
@@ -81,9 +82,15 @@ class Mailing:
 
     def wait_until_drained(self) -> None:
         """Until the worker has done all that it was asked for: a sweep of before would bring what is owed next."""
+        empty_in_a_row = 0
+
+        def is_drained() -> bool:
+            nonlocal empty_in_a_row
+            empty_in_a_row = 0 if queue.exists("celery", "unacked") else empty_in_a_row + 1
+            return empty_in_a_row == LOOKS
+
         with redis.Redis.from_url(self._queue) as queue:
-            # On its way into the worker's hands a task is in neither for a moment.
-            wait_for(lambda: all(not queue.exists("celery", "unacked") and not time.sleep(0.005) for _ in range(5)))
+            wait_for(is_drained)
 
     def said(self, text: str) -> list[dict[str, Any]]:
         """The log's lines with this in them."""

@@ -20,8 +20,8 @@ from devstack import Stack, ports, stack
 from devstack.logbook import LogBook
 from devstack.run import started
 from tests.acceptance.web import TOKEN_ANSWER
+from tests.waiting import LIMIT_S
 
-LIMIT_S = 120.0
 TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 
@@ -88,6 +88,16 @@ def console_consumer(house: House) -> list[str]:
     return shown.stdout.splitlines()
 
 
+def handlers_of(house: House, number: int, **told: str) -> set[str]:
+    """Which handlers' lines say so, once there are so many."""
+
+    def handled() -> set[str]:
+        return {line["handler"] for line in house.log.all(event="handled", **told)}
+
+    wait_for(lambda: len(handled()) >= number, house.log)
+    return handled()
+
+
 def test_a_registration_leads_to_a_record_its_effects_and_one_mail(house: House) -> None:
     answer = house.register("testuser", traceparent=TRACEPARENT)
     user_id = answer["user"]["id"]
@@ -125,14 +135,10 @@ def test_one_trace_id_follows_a_registration_through_every_process(house: House)
     trace_id = "0123456789abcdef0123456789abcdef"
     house.register("traced", traceparent=f"00-{trace_id}-00f067aa0ba902b7-01")
 
-    def handled() -> set[str]:
-        return {line["handler"] for line in house.log.all(trace_id=trace_id, event="handled")}
-
     # Each process's lines come by a way of their own: the last may be there before the first.
     told = {"request", "published", "handled", "mail sent"}
     wait_for(lambda: told <= {line["event"] for line in house.log.all(trace_id=trace_id)}, house.log)
-    wait_for(lambda: len(handled()) >= 3, house.log)
-    assert handled() == {"send-welcome", "initialise-settings", "count-registration"}
+    assert handlers_of(house, 3, trace_id=trace_id) == {"send-welcome", "initialise-settings", "count-registration"}
 
 
 def test_a_login_is_handled_and_the_first_read_puts_the_profile_into_the_cache(house: House) -> None:
@@ -149,12 +155,8 @@ def test_a_login_is_handled_and_the_first_read_puts_the_profile_into_the_cache(h
     assert profile == {"id": user_id, "username": "reader", "display_name": "", "version": 1}
     assert len(cache.keys(f"*{user_id}*")) == 1
     cache.close()
-
-    def handled() -> set[str]:
-        return {line["handler"] for line in house.log.all(event="handled", type="user.logged_in")}
-
-    wait_for(lambda: len(handled()) >= 3, house.log)
-    assert handled() == {"write-login-log", "update-last-login", "check-login"}
+    handled = handlers_of(house, 3, type="user.logged_in")
+    assert handled == {"write-login-log", "update-last-login", "check-login"}
 
 
 def test_a_broker_that_is_down_changes_nothing_for_the_user_and_the_mail_comes_later(house: House) -> None:

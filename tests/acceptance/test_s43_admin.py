@@ -68,14 +68,17 @@ def test_a_hundred_guesses_at_once_are_ten(web: Web) -> None:
     browser = Browser(web, X_Forwarded_For=visitor(web).address)
     guesses = [browser.posting(LOGIN, username=user["username"], password=f"CANARY-pw-wrong-{n}") for n in range(100)]
 
-    answers = web.race_to_the_end(guesses)
+    at_first = web.race(guesses)
+    busy = [guess for guess, answer in zip(guesses, at_first, strict=True) if answer.status == 503]
+    answers = [answer for answer in at_first if answer.status != 503] + web.race_to_the_end(busy)
 
+    assert all("Retry-After" in answer.headers for answer in at_first if answer.status == 503)
     assert {answer.status for answer in answers} == {200}
     assert len({tuple(errors_of(answer)) for answer in answers}) == 1
     tried = "select count(*) from accounts_loginrecord where user_id = %s and reason = 'wrong_password'"
     [(looked_at,)] = web.sql(tried, user["id"])
-    # Who found the service too busy to look has used up a try as well.
-    assert 0 < looked_at <= MOST
+    # Who found the service too busy to look may have used up a try as well.
+    assert max(1, MOST - len(busy)) <= looked_at <= MOST
     browser.sign_in(user["username"])
     assert not browser.is_in()
     assert web.sql(tried, user["id"]) == [(looked_at,)]

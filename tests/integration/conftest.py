@@ -1,7 +1,7 @@
 """What tests on real parts share: a Kafka topic of their own, and a table that shows each call of a handler."""
 
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from uuid import uuid4
 
 import pytest
@@ -9,16 +9,16 @@ from django.db import connection
 from kafka import KafkaProducer  # type: ignore[import-untyped]  # ships no types
 from pytest_django import Settings
 
+from accounts.outside import queue
 from devstack import Stack
 from events.conf import EventsSettings
-from events.kafka import Admin, BrokersAway
+from events.kafka import Admin
 from events.outbox.pipeline import Pipeline
 from tests.integration import counting
-from tests.integration.driving import make_pipeline
+from tests.integration.driving import make_pipeline, prepare
 from tests.integration.mailing import Mailbox
 from tests.integration.raw_records import Topic
 from tests.integration.relaying import Topics
-from tests.waiting import wait_for
 
 
 @pytest.fixture
@@ -46,6 +46,12 @@ def own_topics(parts: Stack, settings: Settings) -> Topics:
     return Topics(names["user_events"], names["user_analytics"])
 
 
+@pytest.fixture(autouse=True)
+def _no_failure_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process keeps quiet towards a queue that was away, in a test before maybe."""
+    monkeypatch.setattr(queue, "offer", queue.Queue().offer)
+
+
 @pytest.fixture
 def missing_topic(own_topics: Topics, settings: Settings) -> str:
     """Where Elsewhere goes: a topic that nobody has made."""
@@ -54,19 +60,11 @@ def missing_topic(own_topics: Topics, settings: Settings) -> str:
     return name
 
 
-def is_prepared(pipeline: Pipeline) -> bool:
-    """Whether it is connected now; a broker that was started again for a test before may take its time."""
-    with suppress(BrokersAway):
-        pipeline.prepare()
-        return True
-    return False
-
-
 @pytest.fixture
 def pipeline(own_topics: Topics) -> Iterator[Pipeline]:
     """Connected, for the test to drive (`driving`)."""
     with closing(make_pipeline(batch=500, window=2_000)) as one:
-        wait_for(lambda: is_prepared(one))
+        prepare(one)
         yield one
 
 

@@ -22,6 +22,28 @@ def make_pipeline(*, batch: int, window: int, is_fresh: Callable[[], bool] = lam
     return Pipeline(settings, batch=batch, is_fresh=is_fresh)
 
 
+def prepare(pipeline: Pipeline) -> None:
+    """Connect it; a broker that was started again for a test before may take its time."""
+
+    def is_prepared() -> bool:
+        with suppress(BrokersAway):
+            pipeline.prepare()
+            return True
+        return False
+
+    wait_for(is_prepared)
+
+
+def send_all(pipeline: Pipeline) -> None:
+    """Until all that was read is on its way: what a slow machine has not sent in one go waits in the queue."""
+
+    def have_left() -> bool:
+        pipeline.send()
+        return pipeline._window.on_their_way == len(pipeline._window)
+
+    wait_for(have_left)
+
+
 def turn(pipeline: Pipeline) -> None:
     """Once round, as the relay goes."""
     pipeline.read(ALL)

@@ -76,7 +76,7 @@ def test_a_member_that_polls_briefly_and_seldom_joins_all_the_same(consumer: Con
     topic.write(Raw(b"k", b"v"))
 
     def polls() -> list[Record]:
-        time.sleep(0.2)  # long enough for the answer to a join that is on its way
+        time.sleep(0.2)  # waits for nothing: it is the pause itself, in which an answer to a join comes
         return consumer.poll(timeout_s=0.001)
 
     wait_for(polls)

@@ -81,11 +81,6 @@ def worker(
         assert worker.process.wait(timeout=30) == 0
 
 
-@pytest.fixture(autouse=True)
-def _no_failure_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queue, "offer", queue.Queue().offer)
-
-
 def test_a_registration_is_followed_by_its_mail_under_the_same_trace(worker: Worker, mailbox: Mailbox) -> None:
     user = registered_user()
 

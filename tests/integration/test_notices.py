@@ -29,11 +29,6 @@ TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 AWAY_COSTS_S = 5.0  # half a second is right; twenty notices that each wait would take ten
 
 
-@pytest.fixture(autouse=True)
-def _no_failure_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queue, "offer", queue.Queue().offer)
-
-
 @pytest.fixture
 def tasks(parts: Stack) -> Iterator["Tasks"]:
     with redis.Redis.from_url(parts.environ["CELERY_BROKER_URL"]) as client:

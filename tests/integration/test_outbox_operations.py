@@ -195,6 +195,7 @@ def test_the_admin_requeues_what_is_dead_among_the_chosen() -> None:
 def test_status_counts_by_topic_and_tells_a_pause(own_topics: Topics) -> None:
     dead(Noted(of="a", n=1))
     commit(Noted(of="a", n=2), Noted(of="b", n=3))
+    # It is told in whole seconds, and a look takes its time.
     OutboxRecord.objects.filter(dead_at=None).update(created_at=timezone.now() - timedelta(seconds=89.6))
     TopicPartitions.objects.create(topic="z.quiet", partitions=3)
     TopicPartitions.objects.create(

@@ -20,6 +20,7 @@ from tests.integration.reading import (
     reading,
     write,
 )
+from tests.tables import forget_statistics
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -44,7 +45,7 @@ def no_statistics() -> Iterator[None]:
     """None from the tests before, and autovacuum gathers none."""
     with connection.cursor() as cursor:
         cursor.execute("alter table events_outbox set (autovacuum_enabled = off)")
-        cursor.execute("delete from pg_statistic where starelid = 'events_outbox'::regclass")
+        forget_statistics(cursor, "events_outbox")
         yield
         cursor.execute("alter table events_outbox reset (autovacuum_enabled)")
 

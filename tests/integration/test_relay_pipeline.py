@@ -22,6 +22,8 @@ from tests.integration.driving import (
     each_in_order,
     has_pending,
     make_pipeline,
+    prepare,
+    send_all,
     turn,
     turn_until,
 )
@@ -141,7 +143,7 @@ def test_what_the_client_holds_does_not_leave_once_the_shards_may_be_another_s(
     # Fresh at the sending of each, and no more when all are given.
     stale = make_pipeline(batch=500, window=2_000, is_fresh=lambda: bool(stale._window.next) or is_back.is_set())
     with closing(stale):
-        stale.prepare()
+        prepare(stale)
         stale.read(ALL)
         stale.send()
         assert stale._window.on_their_way == 60
@@ -172,14 +174,9 @@ def test_a_missing_topic_holds_back_all_its_keys_with_one_statement_and_no_key_o
             commit(*(Elsewhere(of=f"k{key}", n=n) for key in keys), *(Noted(of=f"k{key}", n=n) for key in range(100)))
 
     with closing(make_pipeline(batch=4_000, window=8_000)) as wide:
-        wide.prepare()
+        prepare(wide)
         wide.read(ALL)
-
-        def have_left() -> bool:
-            wide.send()
-            return wide._window.on_their_way == len(wide._window)
-
-        wait_for(have_left)  # what a slow machine has not sent in one go waits in the queue
+        send_all(wide)
         assert len(refusals) == 1
         assert len(wide._window) == 400
         assert OutboxRecord.objects.filter(topic=missing_topic, attempts=1).count() == 1_500

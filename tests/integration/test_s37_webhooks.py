@@ -202,7 +202,7 @@ def raw_server(says: Says) -> Iterator[int]:
         listening.settimeout(LIMIT_S)
 
         def serve() -> None:
-            with suppress(OSError):  # nobody came, and it is over
+            with suppress(OSError):  # nobody came before it was over, or somebody left
                 connection, _ = listening.accept()
                 with connection:
                     says(connection, over)

@@ -25,6 +25,7 @@ from tests.integration.delivering import group, letters, published, record_of
 from tests.integration.logins import NINE, logged_in
 from tests.integration.mailing import registered_user, registration_of
 from tests.integration.test_reader_plans import analyze, scans
+from tests.tables import forget_statistics
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -211,9 +212,8 @@ def fill() -> None:
 
 
 def forget() -> None:
-    """What is known of the rows of tests before: an emptied table keeps it."""
     with connection.cursor() as cursor:
-        cursor.execute("delete from pg_statistic where starelid = 'events_outbox'::regclass")
+        forget_statistics(cursor, "events_outbox")
 
 
 STATES: dict[str, Sequence[Callable[[], None]]] = {

@@ -58,11 +58,6 @@ def worker(
         worker.process.wait(timeout=30)
 
 
-@pytest.fixture(autouse=True)
-def _no_failure_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queue, "offer", queue.Queue().offer)
-
-
 @pytest.fixture
 def valkey(parts: Stack) -> Iterator[redis.Redis]:
     with redis.Redis.from_url(parts.environ["REDIS_URL"]) as client:

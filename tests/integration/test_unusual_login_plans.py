@@ -13,6 +13,7 @@ from uuid_utils.compat import uuid7
 
 from accounts.handlers import login_log, security
 from tests.integration.logins import NINE, arrive, as_told, brought, logged_in, published, told
+from tests.tables import forget_statistics
 
 pytestmark = pytest.mark.django_db
 
@@ -50,7 +51,7 @@ def fill(user_id: UUID) -> None:
     """Five thousand logins of theirs, and as many of three others; nothing is known of the rows of tests before."""
     with connection.cursor() as cursor:
         cursor.execute("truncate accounts_loginrecord")
-        cursor.execute("delete from pg_statistic where starelid = 'accounts_loginrecord'::regclass")
+        forget_statistics(cursor, "accounts_loginrecord")
         cursor.execute(_FILL, [[*(uuid7() for _ in range(3)), user_id]])
 
 

@@ -87,8 +87,7 @@ def test_no_commit_is_missed_among_open_transactions(url: str) -> None:
 def test_a_sleep_that_nobody_ends_is_a_second_long(url: str) -> None:
     with sleeper(url) as asleep:
         wait_for(lambda: len(asleep.sleeps) >= 5)
-        assert min(asleep.sleeps[1:]) >= NET_S
-        assert min(asleep.sleeps[1:]) < NET_S + 0.5  # a busy machine prolongs some, not all
+        assert NET_S <= min(asleep.sleeps[1:]) < NET_S + 0.5  # a busy machine prolongs some, not all
 
 
 def test_nobody_notifies_while_no_relay_sleeps(url: str, observer: Observer) -> None:
