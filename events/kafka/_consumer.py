@@ -69,9 +69,12 @@ class Consumer:
         if not fetcher._next_partition_records:  # noqa: SLF001
             fetcher._next_partition_records = None  # noqa: SLF001
         with our_errors():
+            # An answer to its join that comes between two polls it throws away, and the group joins once more. Where
+            # new partitions were the reason it takes itself for joined, and sends no heartbeat: it has to be told.
+            if self._is_joining():
+                self._client._coordinator.request_rejoin()  # noqa: SLF001 - no public way to it
             polled = self._client.poll(timeout_ms=_ms(timeout_s))
-            # An answer to its join that comes between two polls it throws away, and the group joins once more.
-            if not polled and self._client.group_metadata().state == MemberState.REBALANCING:
+            if not polled and self._is_joining():
                 polled = self._client.poll(timeout_ms=_ms(_JOIN_WITHIN_S))
         return [record for of_one_partition in polled.values() for record in of_one_partition]
 
@@ -159,6 +162,9 @@ class Consumer:
     def close(self) -> None:
         """Leave the group; within 3 s whether the broker answers or not."""
         self._client.close(autocommit=False, timeout_ms=_ms(_CLOSE_WITHIN_S))
+
+    def _is_joining(self) -> bool:
+        return bool(self._client.group_metadata().state == MemberState.REBALANCING)
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # untyped base

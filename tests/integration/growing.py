@@ -65,7 +65,9 @@ class Member:
 
     def _run(self) -> None:
         while self.may_read.wait(LIMIT_S) and not self._is_over.wait(self.rest_s):
-            polled = self._consumer.poll(timeout_ms=100)
+            # Longer than a join takes: of an answer that comes between two polls the client never hears, nor of new
+            # partitions that were the reason for it.
+            polled = self._consumer.poll(timeout_ms=2_000)
             for record in (record for records in polled.values() for record in records):
                 n = Noted.from_json(record.value).n
                 self.has_read.append(Read(record.key.decode(), n, record.partition))

@@ -13,17 +13,23 @@ from kafka.record.util import calc_crc32c  # type: ignore[import-untyped]  # shi
 from devstack import Stack
 from events.conf import EventsSettings
 from events.inbox.consumer import Gone
-from events.kafka import BrokersAway, Consumer, Record
+from events.kafka import BrokersAway, Consumer, NoOffset, Record
+from events.kafka import _consumer as kafka_consumer
 from tests.integration.consuming import admin, commit
 from tests.integration.raw_records import Raw, Topic
 from tests.waiting import wait_for
 
 
-@pytest.fixture
-def consumer(topic: Topic) -> Iterator[Consumer]:
+def joined(topic: Topic) -> closing[Consumer]:
+    """The one member of a group that starts at the oldest record."""
     commit(topic, {0: 0, 1: 0, 2: 0})
     settings = replace(EventsSettings.current(), group=topic.name)
-    with closing(Consumer(settings, topics=[topic.name], assignments=Gone())) as consumer:
+    return closing(Consumer(settings, topics=[topic.name], assignments=Gone()))
+
+
+@pytest.fixture
+def consumer(topic: Topic) -> Iterator[Consumer]:
+    with joined(topic) as consumer:
         yield consumer
 
 
@@ -72,14 +78,27 @@ def test_what_is_read_is_what_was_written(consumer: Consumer, topic: Topic) -> N
     assert abs(first.timestamp_ms - time.time() * 1000) < 60_000
 
 
+def polls_seldom(consumer: Consumer) -> list[Record]:
+    time.sleep(0.2)  # waits for nothing: it is the pause itself, in which an answer to a join comes
+    return consumer.poll(timeout_s=0.001)
+
+
 def test_a_member_that_polls_briefly_and_seldom_joins_all_the_same(consumer: Consumer, topic: Topic) -> None:
     topic.write(Raw(b"k", b"v"))
+    wait_for(lambda: polls_seldom(consumer))
 
-    def polls() -> list[Record]:
-        time.sleep(0.2)  # waits for nothing: it is the pause itself, in which an answer to a join comes
-        return consumer.poll(timeout_s=0.001)
 
-    wait_for(polls)
+def test_a_member_that_polls_briefly_and_seldom_comes_to_own_a_new_partition(
+    topic: Topic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka_consumer, "_LOOK_FOR_PARTITIONS_EVERY_S", 1)
+    with joined(topic) as consumer:
+        wait_for(lambda: polls_seldom(consumer) or len(consumer.assignment()) == 3)
+        with admin() as client:
+            client.create_partitions({topic.name: 4})
+        # It asks where to begin as soon as it owns it.
+        with pytest.raises(NoOffset, match=rf"\('{topic.name}', 3\)"):
+            wait_for(lambda: polls_seldom(consumer))
 
 
 def test_a_batch_that_cannot_be_read_is_told_once_and_the_next_one_follows(consumer: Consumer, topic: Topic) -> None:
