@@ -118,10 +118,10 @@ def test_a_delivery_known_to_fail_waits_unblamed_where_an_earlier_one_of_its_key
 
 @pytest.fixture
 def impatient(effects: None) -> Iterator[None]:
-    """A server that ends a session whose transaction stands idle for a second."""
+    """A server that ends a session whose transaction stands idle for two seconds."""
     options: dict[str, Any] = connection.settings_dict["OPTIONS"]
     before = options["options"]
-    options["options"] = before + " -c idle_in_transaction_session_timeout=1s"
+    options["options"] = before + " -c idle_in_transaction_session_timeout=2s"
     connection.close()
     yield
     options["options"] = before
@@ -129,7 +129,7 @@ def impatient(effects: None) -> Iterator[None]:
 
 
 def oversleep() -> None:
-    time.sleep(1.3)  # longer than an `impatient` session may stand idle
+    time.sleep(2.5)  # longer than an `impatient` session may stand idle
 
 
 def oversleep_and_write() -> None:
@@ -186,7 +186,7 @@ def test_a_batch_handler_that_outlives_its_session_is_halved() -> None:
 def test_many_handlers_that_leave_the_database_alone_for_a_while_each_do_not_lose_the_session() -> None:
     def handler(event: Counted, _: Delivery) -> None:
         if event.n < 5:
-            time.sleep(0.3)  # five of them are longer than the session may stand idle, one is not
+            time.sleep(0.6)  # five of them are longer than the session may stand idle, one is not
 
     progress = handle(records_of([f"k{n}" for n in range(6)]), handler)
     assert progress.away is None
