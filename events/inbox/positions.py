@@ -106,7 +106,7 @@ def _seek(kafka: Consumer, offsets: dict[Place, int]) -> None:
 
 
 class End:
-    """The end of what lies in this member's partitions when it first sees each of them."""
+    """The end of what lies in this member's partitions when it first reads each of them."""
 
     def __init__(self, kafka: Consumer) -> None:
         self._kafka = kafka
@@ -115,10 +115,11 @@ class End:
     def is_reached(self, settled: Mapping[Place, int]) -> bool:
         """Whether all of it is settled, in this run or before; not while nothing is assigned. Raises BrokersAway."""
         mine = self._kafka.assignment()
-        self._ends |= self._kafka.end_offsets(mine - self._ends.keys(), timeout_s=_WITHIN_S)
-        return bool(mine) and all(self._reached(place, settled) >= self._ends[place] for place in mine)
+        self._see(mine - self._ends.keys())
+        return bool(mine) and all(place in self._ends and settled.get(place, -1) >= self._ends[place] for place in mine)
 
-    def _reached(self, place: Place, settled: Mapping[Place, int]) -> int:
-        if place in settled:
-            return settled[place]
-        return self._kafka.committed(place, timeout_s=_WITHIN_S) or 0
+    def _see(self, places: Iterable[Place]) -> None:
+        """Not where the position is unknown, or behind the end: reading begins elsewhere, as a poll is about to say."""
+        at = {place: position for place in places if (position := self._kafka.position(place)) is not None}
+        ends = self._kafka.end_offsets(at, timeout_s=_WITHIN_S)
+        self._ends |= {place: end for place, end in ends.items() if at[place] <= end}

@@ -10,6 +10,7 @@ from pytest_django import Settings
 
 from devstack import Stack
 from events.errors import Transient
+from events.inbox import consumer
 from events.models import ParkedDelivery
 from events.routing import Delivery, RetryPolicy, Routes, on
 from tests.integration.consuming import Member, admin, commit, committed, running, wait_until
@@ -161,6 +162,18 @@ def test_a_position_outside_the_log_starts_at_the_earliest_and_says_so(
         wait_until(lambda: rows() == [("ann", n) for n in range(5, 10)])
     assert "position out of range" in caplog.messages
     assert committed(topic)[0] == 10
+
+
+def test_once_over_a_position_behind_the_log_s_end_reads_from_the_oldest_record(
+    topic: Topic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumer, "_POLL_S", 0.01)  # some end when the position is known and not yet refused
+    topic.write(raw(1), raw(2))
+    for _ in range(5):
+        commit(topic, {0: 10, 1: 0, 2: 0})
+        Member(topic).run_once()
+        assert committed(topic)[0] == 2
+    assert rows() == [("ann", 1), ("ann", 2)]
 
 
 def test_the_command_handles_what_is_there_and_ends(topic: Topic, settings: Settings) -> None:
