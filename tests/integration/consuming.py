@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import replace
-from functools import partial
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -24,10 +23,8 @@ from events.routing import Routes
 from events.stop import Stop
 from tests.integration.counting import ROUTES
 from tests.integration.raw_records import Topic
-from tests.waiting import wait_for
+from tests.waiting import LIMIT_S
 
-LIMIT_S = 40.0
-wait_until = partial(wait_for, within_s=LIMIT_S)
 _COMMAND = """
 import sys, django
 django.setup()

@@ -19,7 +19,8 @@ from kafka import KafkaConsumer  # type: ignore[import-untyped]  # ships no type
 from kafka.errors import CommitFailedError, RebalanceInProgressError  # type: ignore[import-untyped]  # as above
 
 from events.conf import EventsSettings
-from tests.integration.relaying import CHECKOUT, LIMIT_S, Noted, commit, database_url
+from tests.integration.relaying import CHECKOUT, Noted, commit, database_url
+from tests.waiting import LIMIT_S
 
 KEYS = 12
 

@@ -27,9 +27,9 @@ from events.outbox.publish import publish_all
 from events.outbox.relay import Relay
 from events.probes import Health
 from events.stop import Stop
+from tests.waiting import LIMIT_S
 
 CHECKOUT = Path(__file__).parents[2]
-LIMIT_S = 30.0
 
 
 class Noted(Event, frozen=True, kw_only=True):

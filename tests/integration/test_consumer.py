@@ -13,9 +13,10 @@ from events.errors import Transient
 from events.inbox import consumer
 from events.models import ParkedDelivery
 from events.routing import Delivery, RetryPolicy, Routes, on
-from tests.integration.consuming import Member, admin, commit, committed, running, wait_until
+from tests.integration.consuming import Member, admin, commit, committed, running
 from tests.integration.counting import Counted, leave_row, raw, rows
 from tests.integration.raw_records import Raw, Topic
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.usefixtures("effects")
 
@@ -55,7 +56,7 @@ def test_a_failed_delivery_is_tried_again_by_the_consumer_and_its_key_follows_in
     topic.write(raw(1), raw(2), raw(3), raw(1, "bob"))
     quick = RetryPolicy(first_s=0.01, most_s=0.01)
     with running(Member(topic, Routes(on(Counted, fail_twice, name="tested", retry=quick)))):
-        wait_until(lambda: len(rows()) == 4)
+        wait_for(lambda: len(rows()) == 4)
     assert rows("ann") == [("ann", 1), ("ann", 2), ("ann", 3)]
     assert rows().index(("bob", 1)) < rows().index(("ann", 2))
     assert committed(topic)[0] == 4
@@ -75,11 +76,11 @@ def test_what_one_member_cannot_settle_goes_on_at_another_in_order(topic: Topic)
         stuck = stack.enter_context(
             running(Member(topic, Routes(on(Counted, refuse, name="leave-row")), consumer_heartbeat_ms=300))
         )
-        wait_until(lambda: refused == names)
+        wait_for(lambda: refused == names)
         stack.enter_context(running(Member(topic, consumer_heartbeat_ms=300)))
-        wait_until(rows)
+        wait_for(rows)
         stuck.stop.ask()
-        wait_until(lambda: len(rows()) == 9)
+        wait_for(lambda: len(rows()) == 9)
     for name in names:
         assert rows(name) == [(name, n) for n in range(3)]
 
@@ -94,12 +95,12 @@ def test_a_partition_that_was_held_goes_on_after_others_were_read_meanwhile(topi
     topic.write(*(raw(n) for n in range(5)))
     routes = Routes(on(Counted, wait_for_the_cache, name="tested"))
     with running(Member(topic, routes, consumer_batch=2)) as member:
-        wait_until(lambda: member.health.missing == "tested")
+        wait_for(lambda: member.health.missing == "tested")
         topic.write(raw(0, "bob"), partition=1)
-        wait_until(lambda: rows("bob"))
+        wait_for(lambda: rows("bob"))
         away.clear()
-        wait_until(lambda: rows("ann") == [("ann", n) for n in range(5)])
-        wait_until(lambda: member.health.missing is None)
+        wait_for(lambda: rows("ann") == [("ann", n) for n in range(5)])
+        wait_for(lambda: member.health.missing is None)
 
 
 def test_a_database_that_goes_away_costs_waiting_and_nothing_else(topic: Topic, parts: Stack) -> None:
@@ -111,7 +112,7 @@ def test_a_database_that_goes_away_costs_waiting_and_nothing_else(topic: Topic, 
             waiting.start()
 
     def bring_back_when_noticed() -> None:
-        wait_until(lambda: member.health.missing == "database")
+        wait_for(lambda: member.health.missing == "database")
         parts.postgres.start()
 
     cut: list[bool] = []
@@ -128,11 +129,11 @@ def test_a_database_that_goes_away_costs_waiting_and_nothing_else(topic: Topic, 
 
 def test_brokers_that_go_away_cost_waiting_and_nothing_else(topic: Topic, parts: Stack) -> None:
     def bring_back_when_noticed() -> None:
-        wait_until(lambda: member.health.missing is None)
+        wait_for(lambda: member.health.missing is None)
         parts.kafka.kill()
-        wait_until(lambda: member.health.missing == "kafka")
+        wait_for(lambda: member.health.missing == "kafka")
         parts.kafka.start()
-        wait_until(lambda: member.health.missing is None)
+        wait_for(lambda: member.health.missing is None)
         topic.write(raw(2))
 
     def stop_at_2(event: Counted, delivery: Delivery) -> None:
@@ -159,7 +160,7 @@ def test_a_position_outside_the_log_starts_at_the_earliest_and_says_so(
         client.delete_records({TopicPartition(topic.name, 0): 5})
     commit(topic, {0: offset, 1: 0, 2: 0})
     with running(Member(topic, consumer_from="latest")):
-        wait_until(lambda: rows() == [("ann", n) for n in range(5, 10)])
+        wait_for(lambda: rows() == [("ann", n) for n in range(5, 10)])
     assert "position out of range" in caplog.messages
     assert committed(topic)[0] == 10
 

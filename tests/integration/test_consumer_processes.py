@@ -4,9 +4,10 @@ import signal
 
 import pytest
 
-from tests.integration.consuming import ChildMember, Member, committed, wait_until
+from tests.integration.consuming import ChildMember, Member, committed
 from tests.integration.counting import raw, rows
 from tests.integration.raw_records import Topic
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.usefixtures("effects")
 
@@ -19,7 +20,7 @@ def test_sigterm_under_load_commits_all_that_was_handled_and_no_more(topic: Topi
         topic.write(*(raw(n, f"name-{partition}") for n in range(EACH)), partition=partition)
     # Small batches, so that the signal comes between two.
     with ChildMember(topic, KAFKA_CONSUMER_BATCH="20") as child:
-        wait_until(lambda: len(rows()) >= 60)
+        wait_for(lambda: len(rows()) >= 60)
         assert child.end(signal.SIGTERM) == 0
     handled = len(rows())
     assert handled < PARTITIONS * EACH

@@ -23,9 +23,10 @@ from events.probes import Health
 from events.routing import Delivery, Routes, on
 from events.stop import Stop
 from tests.faults.proxy import in_front_of
-from tests.integration.consuming import Member, admin, commit, committed, running, wait_until
+from tests.integration.consuming import Member, admin, commit, committed, running
 from tests.integration.counting import ROUTES, Counted, leave_row, raw, rows
 from tests.integration.raw_records import Topic
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.usefixtures("effects")
 
@@ -45,7 +46,7 @@ def test_the_first_member_decides_for_all_partitions_and_may_die_at_once(topic: 
     topic.write(raw(1), partition=1)
     settings = replace(EventsSettings.current(), group=topic.name)
     with closing(KafkaConsumer(settings, topics=[topic.name], assignments=Gone())) as kafka:
-        wait_until(lambda: has_no_offsets(kafka))
+        wait_for(lambda: has_no_offsets(kafka))
         positions.begin(kafka, {(topic.name, 0)}, topics=[topic.name], group=topic.name, start_from="latest")
         assert kafka.committed((topic.name, 1), timeout_s=5) == 1
         assert kafka.partitions_of("a topic that nobody has asked for") == frozenset()
@@ -103,9 +104,9 @@ def test_a_topic_that_was_deleted_and_made_anew_is_read_from_its_first_record(to
     Member(topic).run_once()
     with admin() as client:
         client.delete_topics([topic.name])
-        wait_until(lambda: topic.name not in client.list_topics())
+        wait_for(lambda: topic.name not in client.list_topics())
     make_topic(topic.name)
-    wait_until(lambda: committed(topic) == {})
+    wait_for(lambda: committed(topic) == {})
     topic.write(raw(3))
     Member(topic, consumer_from="latest").run_once()
     assert rows() == [("ann", 1), ("ann", 2), ("ann", 3)]
@@ -113,7 +114,7 @@ def test_a_topic_that_was_deleted_and_made_anew_is_read_from_its_first_record(to
 
 def test_a_database_that_is_away_at_the_very_first_start_is_waited_for(topic: Topic, parts: Stack) -> None:
     def bring_back_when_noticed() -> None:
-        wait_until(lambda: member.health.missing == "database")
+        wait_for(lambda: member.health.missing == "database")
         parts.postgres.start()
 
     topic.write(raw(1))
@@ -159,7 +160,7 @@ def test_the_end_of_a_transaction_counts_as_read_and_is_committed(topic: Topic) 
     assert committed(topic)[0] == 4
     Member(topic).run_once()
     with running(Member(topic)) as member:
-        wait_until(lambda: member.consumer._offsets.behind().get((topic.name, 0)) == 0)
+        wait_for(lambda: member.consumer._offsets.behind().get((topic.name, 0)) == 0)
 
 
 def transactional(topic: Topic) -> KafkaProducer:
@@ -189,18 +190,18 @@ def test_a_partition_that_is_added_under_a_running_group_is_read_from_its_first_
 ) -> None:
     monkeypatch.setattr(kafka_consumer, "_LOOK_FOR_PARTITIONS_EVERY_S", 2)
     with running(Member(topic, consumer_from="latest", consumer_heartbeat_ms=300)):
-        wait_until(lambda: committed(topic))
+        wait_for(lambda: committed(topic))
         with admin() as client:
             client.create_partitions({topic.name: 4})
         write_to_the_new_partition(topic)
         topic.write(raw(1, "bob"))
-        wait_until(lambda: len(rows()) == 3)
+        wait_for(lambda: len(rows()) == 3)
     assert rows("ann") == [("ann", 1), ("ann", 2)]
 
 
 def write_to_the_new_partition(topic: Topic) -> None:
     with closing(KafkaProducer(bootstrap_servers=list(EventsSettings.current().brokers))) as producer:
-        wait_until(lambda: 3 in producer.partitions_for(topic.name))
+        wait_for(lambda: 3 in producer.partitions_for(topic.name))
         Topic(topic.name, producer).write(raw(1), raw(2), partition=3)
 
 
@@ -209,10 +210,10 @@ def test_a_member_that_starts_while_no_broker_answers_begins_when_one_does(topic
     with in_front_of(parts.kafka) as proxy:
         proxy.refuse()
         with running(Member(topic, brokers=(proxy.address,))) as member:
-            wait_until(lambda: member.health.missing == "kafka")
+            wait_for(lambda: member.health.missing == "kafka")
             proxy.heal()
-            wait_until(lambda: rows() == [("ann", 1)])
-            wait_until(lambda: member.health.missing is None)
+            wait_for(lambda: rows() == [("ann", 1)])
+            wait_for(lambda: member.health.missing is None)
 
 
 def test_of_a_partition_that_went_and_came_back_nothing_from_before_is_committed(
@@ -227,12 +228,12 @@ def test_of_a_partition_that_went_and_came_back_nothing_from_before_is_committed
     never = {"consumer_commit_interval_ms": 3_600_000, "consumer_heartbeat_ms": 300}
     with running(Member(topic, Routes(on(Counted, wait_from_2_on, name="tested")), **never)) as member:
         write_to_each(topic, 0, 1)
-        wait_until(lambda: len(rows()) == 6)
+        wait_for(lambda: len(rows()) == 6)
         write_to_each(topic, 2, 3)
-        wait_until(lambda: member.health.missing == "tested")
+        wait_for(lambda: member.health.missing == "tested")
         went = settles_its_share_and_leaves(topic, caplog)
         # The first one need not have noticed that it had less for a moment.
-        wait_until(lambda: has_one_member(topic) and owned(caplog)[-1] == 3)
+        wait_for(lambda: has_one_member(topic) and owned(caplog)[-1] == 3)
     assert 0 < len(went) < 3
     assert committed(topic) == {partition: 4 if partition in went else 2 for partition in range(3)}
     assert len(rows()) == 6
@@ -258,10 +259,10 @@ def settles_its_share_and_leaves(topic: Topic, caplog: pytest.LogCaptureFixture)
     caplog.set_level("INFO", logger="kafka.coordinator.consumer")
     settings = replace(EventsSettings.current(), group=topic.name, consumer_heartbeat_ms=300)
     with closing(KafkaConsumer(settings, topics=[topic.name], assignments=Gone())) as kafka:
-        wait_until(lambda: kafka.poll(timeout_s=0.1) or kafka.assignment())
+        wait_for(lambda: kafka.poll(timeout_s=0.1) or kafka.assignment())
         mine = kafka.assignment()
         kafka.commit(dict.fromkeys(mine, 4), timeout_s=5)
-        wait_until(lambda: not kafka.poll(timeout_s=0.1) and the_rest_is_assigned(caplog, mine))
+        wait_for(lambda: not kafka.poll(timeout_s=0.1) and the_rest_is_assigned(caplog, mine))
     return {partition for _, partition in mine}
 
 

@@ -16,9 +16,10 @@ from events.inbox.opening import identity_of
 from events.models import ParkedDelivery
 from events.routing import Delivery, RetryPolicy, Routes, on
 from tests.integration.batching import group_of, handle, record
-from tests.integration.consuming import Member, admin, running, wait_until
+from tests.integration.consuming import Member, admin, running
 from tests.integration.counting import Counted, leave_row, raw, rows
 from tests.integration.raw_records import Raw, Topic
+from tests.waiting import wait_for
 from usercenter.logs import TraceFilter
 
 pytestmark = pytest.mark.usefixtures("effects")
@@ -46,9 +47,9 @@ def test_lag_is_what_is_not_settled_of_each_partition_that_the_member_has(
     topic.write(raw(1), raw(2), raw(3))
     topic.write(raw(1, "bob"), raw(2, "bob"), partition=1)
     with running(Member(topic, Routes(on(Counted, wait_for_ann, name="tested")))) as member:
-        wait_until(lambda: len(rows("bob")) == 2)
-        wait_until(lambda: [lag(topic.name, partition) for partition in range(3)] == [3, 0, 0])
-        wait_until(lambda: member.health.missing == "tested")
+        wait_for(lambda: len(rows("bob")) == 2)
+        wait_for(lambda: [lag(topic.name, partition) for partition in range(3)] == [3, 0, 0])
+        wait_for(lambda: member.health.missing == "tested")
     assert [lag(topic.name, partition) for partition in range(3)] == [None, None, None]
 
 
@@ -66,8 +67,8 @@ def test_what_is_set_aside_is_counted_by_what_it_waits_for() -> None:
     names = ["dead", "dead", "dead", "later", "later"]
     handle([record(raw(n, name), n) for n, name in enumerate(names)], refuse)
     with set_aside_measured(group_of()):
-        wait_until(lambda: set_aside("dead") == 1)
-        wait_until(lambda: [set_aside(state) for state in ("parked", "waiting", "behind-dead")] == [1, 1, 2])
+        wait_for(lambda: set_aside("dead") == 1)
+        wait_for(lambda: [set_aside(state) for state in ("parked", "waiting", "behind-dead")] == [1, 1, 2])
 
 
 def test_each_line_of_a_delivery_is_under_the_trace_of_its_event(
@@ -90,7 +91,7 @@ def test_each_line_of_a_delivery_is_under_the_trace_of_its_event(
     topic.write(raw(1), raw(2, "bob"))
     quick = RetryPolicy(first_s=0.01, most_s=0.01)
     with running(Member(topic, Routes(on(Counted, stumble, name="tested", retry=quick)))):
-        wait_until(rows)
+        wait_for(rows)
     told = [(line.getMessage(), vars(line)["trace_id"]) for line in caplog.records if hasattr(line, "handler")]
     assert sorted(told) == sorted((event, TRACE_ID) for event in ("delivery failed",) * 3 + ("dead letter", "handled"))
 
@@ -99,7 +100,7 @@ def oversleep() -> None:
     """PostgreSQL ends the session, and with it the retry's transaction."""
     with connection.cursor() as cursor:
         cursor.execute("set local idle_in_transaction_session_timeout = '50ms'")
-    wait_until(is_closed)
+    wait_for(is_closed)
 
 
 def is_closed() -> bool:

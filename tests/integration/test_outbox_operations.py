@@ -17,7 +17,6 @@ from events.outbox.requeue import requeue
 from events.outbox.store import CHANNEL, FLAG
 from tests.integration.operating import acted, ids, operator, outbox
 from tests.integration.relaying import (
-    LIMIT_S,
     Noted,
     Topics,
     all_records,
@@ -26,7 +25,7 @@ from tests.integration.relaying import (
     first_arrivals,
     relaying,
 )
-from tests.waiting import wait_for
+from tests.waiting import LIMIT_S, wait_for
 
 pytestmark = pytest.mark.django_db
 

@@ -11,7 +11,7 @@ from django.db import connection, connections, transaction
 from events.models import OutboxRecord
 from events.outbox.publish import publish, publish_all
 from tests.integration.relaying import Elsewhere, Noted
-from tests.waiting import wait_for
+from tests.waiting import LIMIT_S, wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -44,9 +44,9 @@ def test_the_second_transaction_on_a_key_waits_and_gets_the_higher_id() -> None:
             with transaction.atomic():
                 publish(Noted(of="user", n=1))
                 has_written.set()
-                assert may_commit.wait(10)
+                assert may_commit.wait(LIMIT_S)
         elif number == 1:
-            assert has_written.wait(10)
+            assert has_written.wait(LIMIT_S)
             with transaction.atomic():
                 publish(Noted(of="user", n=2))
         else:

@@ -12,7 +12,7 @@ from events.outbox import store
 from events.outbox.publish import publish
 from events.trace import current_trace_id, following
 from tests.integration.relaying import Noted, Topics, all_records, commit, first_arrivals, pending, relaying
-from tests.waiting import wait_for
+from tests.waiting import LIMIT_S, wait_for
 
 
 class TracedLog(logging.Handler):
@@ -78,13 +78,13 @@ def test_a_record_that_commits_late_is_read_though_higher_ids_are_gone(own_topic
         with transaction.atomic():
             publish(Noted(of="late", n=1))
             has_written.set()
-            assert may_commit.wait(10)
+            assert may_commit.wait(LIMIT_S)
         connection.close()
 
     late = threading.Thread(target=commit_late)
     with relaying():
         late.start()
-        assert has_written.wait(10)
+        assert has_written.wait(LIMIT_S)
         commit(Noted(of="other", n=1))
         wait_for(lambda: OutboxRecord.objects.filter(key="other", published_at__isnull=False).exists())
         may_commit.set()

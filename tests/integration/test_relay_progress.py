@@ -22,7 +22,6 @@ from events.outbox.progress import progress_shown
 from tests.integration.operating import outbox
 from tests.integration.relaying import (
     CHECKOUT,
-    LIMIT_S,
     Noted,
     RelayProcess,
     Topics,
@@ -31,7 +30,7 @@ from tests.integration.relaying import (
     pending,
     relay_process,
 )
-from tests.waiting import wait_for
+from tests.waiting import LIMIT_S, wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -15,7 +15,6 @@ from devstack import Stack
 from events.models import OutboxRecord
 from tests.integration.relaying import (
     CHECKOUT,
-    LIMIT_S,
     Noted,
     RelayProcess,
     Topics,
@@ -26,7 +25,7 @@ from tests.integration.relaying import (
     pending,
     relay_process,
 )
-from tests.waiting import wait_for
+from tests.waiting import LIMIT_S, wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

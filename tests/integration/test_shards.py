@@ -15,9 +15,9 @@ from events.outbox.lock_session import Pooled
 from events.outbox.shards import Shards
 from tests.faults.proxy import in_front_of
 from tests.integration.pooling import Pooler
-from tests.integration.relaying import LIMIT_S, database_url
+from tests.integration.relaying import database_url
 from tests.integration.sharing import ALL, member_process, members, owned
-from tests.waiting import wait_for
+from tests.waiting import LIMIT_S, wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

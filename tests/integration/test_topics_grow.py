@@ -19,7 +19,6 @@ from events.outbox.partitions import GOOD_FOR_S, Pins, pause
 from events.outbox.session import Session
 from tests.integration.growing import KEYS, Prompting, grow_process, load, member
 from tests.integration.relaying import (
-    LIMIT_S,
     Elsewhere,
     Noted,
     Topics,
@@ -27,7 +26,7 @@ from tests.integration.relaying import (
     database_url,
     relaying,
 )
-from tests.waiting import wait_for
+from tests.waiting import LIMIT_S, wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

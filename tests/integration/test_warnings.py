@@ -26,10 +26,11 @@ from events.event import Event
 from events.models import InboxRecord, ParkedDelivery
 from events.outbox.publish import publish
 from events.testing import deliver
-from tests.integration.consuming import Member, running, wait_until
+from tests.integration.consuming import Member, running
 from tests.integration.logins import NINE
 from tests.integration.mailing import Mailbox, registered_user, text_of
 from tests.integration.raw_records import Raw, Topic
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.django_db
 
@@ -238,10 +239,10 @@ def test_the_consumer_waits_for_the_cache_and_goes_on(topic: Topic, no_cache: St
     events = [rename(user, "Ann"), rename(user, "Anna")]
     topic.write(*(raw_of(event) for event in events))
     with running(Member(topic, ROUTES)) as member:
-        wait_until(lambda: member.health.missing == "refresh-profile")
+        wait_for(lambda: member.health.missing == "refresh-profile")
         no_cache.valkey.start()
-        wait_until(lambda: cached(user) == (3, "Anna"))
-        wait_until(lambda: member.health.missing is None)
+        wait_for(lambda: cached(user) == (3, "Anna"))
+        wait_for(lambda: member.health.missing is None)
     assert not ParkedDelivery.objects.exists()
 
 
