@@ -77,6 +77,7 @@ def test_forged_addresses_do_not_escape_the_quota(alone: Web) -> None:
     alone.sql("delete from accounts_loginrecord")
     forged = [failing({"X-Forwarded-For": f"10.1.{n}.1", "X-Real-IP": f"10.2.{n}.1"}) for n in range(LIMIT)]
 
+    # So few at once that a busy service puts none off.
     statuses = {answer.status for n in range(0, LIMIT, 4) for answer in alone.race(forged[n : n + 4])}
     [beyond] = alone.race([failing({"X-Forwarded-For": "192.0.2.1"})])
 

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from select import select
 from typing import Any
 
 from django.db import connection, connections
@@ -167,6 +168,13 @@ class Gate:
 
     def open(self) -> None:
         self._is_open.set()
+
+
+def oversleep() -> None:
+    """Until PostgreSQL has ended this connection's session, and with it the transaction; nothing here has noticed."""
+    with connection.cursor() as cursor:
+        cursor.execute("set local idle_in_transaction_session_timeout = '50ms'")
+    assert select([connection.connection.pgconn.socket], [], [], LIMIT_S)[0]
 
 
 def wait_for_a_blocked_session() -> None:

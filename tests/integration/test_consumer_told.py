@@ -1,10 +1,8 @@
 """What the consumer tells: how far it is behind, what is set aside, each line under its event's trace."""
 
 import logging
-from select import select
 
 import pytest
-from django.db import connection
 from prometheus_client import REGISTRY
 
 from events import observe
@@ -15,7 +13,7 @@ from events.inbox.backlog import set_aside_measured
 from events.inbox.opening import identity_of
 from events.models import ParkedDelivery
 from events.routing import Delivery, RetryPolicy, Routes, on
-from tests.integration.batching import group_of, handle, record
+from tests.integration.batching import group_of, handle, oversleep, record
 from tests.integration.consuming import Member, admin, running
 from tests.integration.counting import Counted, leave_row, raw, rows
 from tests.integration.raw_records import Raw, Topic
@@ -94,18 +92,6 @@ def test_each_line_of_a_delivery_is_under_the_trace_of_its_event(
         wait_for(rows)
     told = [(line.getMessage(), vars(line)["trace_id"]) for line in caplog.records if hasattr(line, "handler")]
     assert sorted(told) == sorted((event, TRACE_ID) for event in ("delivery failed",) * 3 + ("dead letter", "handled"))
-
-
-def oversleep() -> None:
-    """PostgreSQL ends the session, and with it the retry's transaction."""
-    with connection.cursor() as cursor:
-        cursor.execute("set local idle_in_transaction_session_timeout = '50ms'")
-    wait_for(is_closed)
-
-
-def is_closed() -> bool:
-    opened = connection.connection
-    return bool(select([opened.pgconn.socket], [], [], 0)[0])
 
 
 def test_a_record_that_cannot_be_read_is_known_by_its_cluster_and_place(topic: Topic) -> None:

@@ -78,27 +78,35 @@ def test_what_is_read_is_what_was_written(consumer: Consumer, topic: Topic) -> N
     assert abs(first.timestamp_ms - time.time() * 1000) < 60_000
 
 
-def polls_seldom(consumer: Consumer) -> list[Record]:
-    time.sleep(0.2)  # waits for nothing: it is the pause itself, in which an answer to a join comes
-    return consumer.poll(timeout_s=0.001)
-
-
 def test_a_member_that_polls_briefly_and_seldom_joins_all_the_same(consumer: Consumer, topic: Topic) -> None:
     topic.write(Raw(b"k", b"v"))
-    wait_for(lambda: polls_seldom(consumer))
+
+    def polls() -> list[Record]:
+        time.sleep(0.2)  # waits for nothing: it is the pause itself, in which an answer to a join comes
+        return consumer.poll(timeout_s=0.001)
+
+    wait_for(polls)
 
 
-def test_a_member_that_polls_briefly_and_seldom_comes_to_own_a_new_partition(
+def test_a_member_whose_join_is_answered_between_two_polls_comes_to_own_a_new_partition(
     topic: Topic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kafka_consumer, "_LOOK_FOR_PARTITIONS_EVERY_S", 1)
     with joined(topic) as consumer:
-        wait_for(lambda: polls_seldom(consumer) or len(consumer.assignment()) == 3)
+        wait_for(lambda: consumer.poll(timeout_s=0.2) or len(consumer.assignment()) == 3)
         with admin() as client:
             client.create_partitions({topic.name: 4})
+
+        def polls_around_its_answer() -> None:
+            with monkeypatch.context() as in_a_hurry:
+                in_a_hurry.setattr(kafka_consumer, "_JOIN_WITHIN_S", 0.0)
+                wait_for(lambda: consumer.poll(timeout_s=0.001) or consumer._is_joining())
+            wait_for(lambda: consumer._client._coordinator._join_task.is_done)
+            wait_for(lambda: consumer.poll(timeout_s=0.001))
+
         # It asks where to begin as soon as it owns it.
         with pytest.raises(NoOffset, match=rf"\('{topic.name}', 3\)"):
-            wait_for(lambda: polls_seldom(consumer))
+            polls_around_its_answer()
 
 
 def test_a_batch_that_cannot_be_read_is_told_once_and_the_next_one_follows(consumer: Consumer, topic: Topic) -> None:

@@ -22,6 +22,7 @@ from tests.integration.batching import (
     group_of,
     handle,
     leave_rows,
+    oversleep,
     records_of,
     refuse,
     retry,
@@ -116,22 +117,6 @@ def test_a_delivery_known_to_fail_waits_unblamed_where_an_earlier_one_of_its_key
 # Handlers that take too long -----------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def impatient(effects: None) -> Iterator[None]:
-    """A server that ends a session whose transaction stands idle for two seconds."""
-    options: dict[str, Any] = connection.settings_dict["OPTIONS"]
-    before = options["options"]
-    options["options"] = before + " -c idle_in_transaction_session_timeout=2s"
-    connection.close()
-    yield
-    options["options"] = before
-    connection.close()
-
-
-def oversleep() -> None:
-    time.sleep(2.5)  # longer than an `impatient` session may stand idle
-
-
 def oversleep_and_write() -> None:
     oversleep()
     with connection.cursor() as cursor:
@@ -145,7 +130,6 @@ def oversleep_and_disguise() -> None:
         raise ValueError("could not") from error
 
 
-@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize(
     ("how", "carefully"),
     [(oversleep, False), (oversleep, True), (oversleep_and_write, True), (oversleep_and_disguise, False)],
@@ -161,7 +145,6 @@ def test_a_handler_that_outlives_its_session_is_parked_and_the_others_are_done(
     assert ParkedDelivery.objects.get().attempts == 1
 
 
-@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("how", [oversleep, oversleep_and_disguise])
 def test_a_retry_that_outlives_its_session_counts_as_an_attempt(how: Callable[[], None]) -> None:
     handle(records_of(["ann"]), failing_on(0, refuse))
@@ -170,7 +153,6 @@ def test_a_retry_that_outlives_its_session_counts_as_an_attempt(how: Callable[[]
     assert rows() == []
 
 
-@pytest.mark.usefixtures("impatient")
 def test_a_batch_handler_that_outlives_its_session_is_halved() -> None:
     def handler(events: Events) -> None:
         leave_rows(events)
@@ -182,11 +164,25 @@ def test_a_batch_handler_that_outlives_its_session_is_halved() -> None:
     assert waiting() == [("bob", 1, True)]
 
 
+@pytest.fixture
+def impatient(effects: None) -> Iterator[None]:
+    """A server that ends a session whose transaction stands idle for two seconds."""
+    options: dict[str, Any] = connection.settings_dict["OPTIONS"]
+    before = options["options"]
+    options["options"] = before + " -c idle_in_transaction_session_timeout=2s"
+    connection.close()
+    yield
+    options["options"] = before
+    connection.close()
+
+
 @pytest.mark.usefixtures("impatient")
 def test_many_handlers_that_leave_the_database_alone_for_a_while_each_do_not_lose_the_session() -> None:
     def handler(event: Counted, _: Delivery) -> None:
         if event.n < 5:
-            time.sleep(0.6)  # five of them are longer than the session may stand idle, one is not
+            # Waits for nothing: it is the handler's own time. Five of them are longer than the session may stand idle,
+            # one is not.
+            time.sleep(0.6)
 
     progress = handle(records_of([f"k{n}" for n in range(6)]), handler)
     assert progress.away is None

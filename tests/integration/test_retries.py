@@ -1,6 +1,5 @@
 """Deliveries that were set aside, tried again by their route's policy; what waited behind one follows in order."""
 
-import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
@@ -24,6 +23,7 @@ from tests.integration.batching import (
     effects_of,
     group_of,
     make_due,
+    oversleep,
     records_of,
     retry,
     waiting,
@@ -227,16 +227,14 @@ def own_database_settings() -> Iterator[dict[str, Any]]:
 
 
 def test_a_database_lost_before_a_failure_is_noted_is_an_outage(own_database_settings: dict[str, Any]) -> None:
-    def oversleep(_: Counted, __: Delivery) -> None:
-        with connection.cursor() as cursor:
-            cursor.execute("set idle_in_transaction_session_timeout = '100ms'")
+    def lose_the_database(_: Counted, __: Delivery) -> None:
         own_database_settings["PORT"] = "1"
-        time.sleep(0.6)  # longer than the session may stand idle now
+        oversleep()
 
     port = own_database_settings["PORT"]
     batch.handle(records_of(["ann"]), group_of(route_to(Refusing(0))))
     make_due()
-    away = retries.retry_due(group_of(route_to(oversleep)), within_s=LIMIT_S)
+    away = retries.retry_due(group_of(route_to(lose_the_database)), within_s=LIMIT_S)
     own_database_settings["PORT"] = port
     assert away is not None
     assert away.part == "database"

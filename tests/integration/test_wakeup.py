@@ -23,8 +23,8 @@ from tests.waiting import wait_for
 pytestmark = pytest.mark.django_db(transaction=True)
 
 SLEEP_S = wakeup._SLEEP_S
-SOON_S = 10.0  # what only a notification reaches where a sleep is
-LONG_S = 15.0
+LONG_S = 15.0  # a sleep here, so that a busy machine's delay is not taken for one
+SOON_S = 10.0  # what only a notification is sure to reach
 EVEN = frozenset(range(0, 64, 2))
 COMMITS = 600
 
